@@ -1,0 +1,1 @@
+"""The tests: a vocabulary (support), rules of the house, one file per public function."""
