@@ -1,0 +1,52 @@
+"""Which function executes a claimed step, and with what.
+
+Responsible for the order of the look-up: a function registered under the step's handler name; else
+the step of exactly this workflow and version; else the step of that name in another loaded version
+of the workflow, the last one loaded. The last rule lets tasks of an older version end on newer
+code; load both versions where that is not wanted. Executing is left to `execution`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pgtasker.rows import ClaimedStep
+from pgtasker.workflow import RESERVED, Workflow, WorkflowStep
+
+
+class Handlers:
+    """The steps of the loaded workflows, to be found by a claim."""
+
+    def __init__(self, workflows: Iterable[Workflow]) -> None:
+        self._by_handler: dict[str, WorkflowStep] = {}
+        self._by_version: dict[tuple[str, str, str, str], WorkflowStep] = {}
+        self._by_step: dict[tuple[str, str, str], WorkflowStep] = {}
+        for workflow in workflows:
+            for step in workflow.steps.values():
+                if step.handler is not None:
+                    self._by_handler[step.handler] = step
+                place = (workflow.namespace, workflow.name)
+                self._by_version[*place, workflow.version, step.name] = step
+                self._by_step[*place, step.name] = step
+
+    def find(self, claim: ClaimedStep) -> WorkflowStep | None:
+        """The step whose function executes the claim, or None if there is none here."""
+        place = (claim.namespace, claim.workflow_name)
+        return (
+            (self._by_handler.get(claim.handler) if claim.handler else None)
+            or self._by_version.get((*place, claim.version, claim.step_name))
+            or self._by_step.get((*place, claim.step_name))
+        )
+
+
+def missing(step: WorkflowStep, claim: ClaimedStep) -> list[str]:
+    """The parameters for which the stored graph of the task has no parent."""
+    known = {*RESERVED, *claim.dependency_results}
+    return [parameter for parameter in step.parameters if parameter not in known]
+
+
+def arguments(step: WorkflowStep, claim: ClaimedStep, running: object) -> dict[str, Any]:
+    """What the function receives."""
+    values = {**claim.dependency_results, "context": claim.context, "step": running}
+    return {parameter: values[parameter] for parameter in step.parameters}

@@ -1,0 +1,107 @@
+"""How an attempt ended, in the words that `advance` understands.
+
+Responsible for what becomes of a handler's result or exception. Whether and when the step runs
+again is left to the database.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+
+from pgtasker import payload
+from pgtasker.errors import PayloadError, PermanentError, RetryableError
+from pgtasker.rows import ClaimedStep
+
+LONGEST_MESSAGE = 10_000  # characters; an error must fit where its results would not
+LONGEST_TRACEBACK = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What to report of an attempt: `members` is the JSON text of each further member."""
+
+    outcome: str
+    members: dict[str, str]
+    summary: str = ""
+
+    def report(self, claim: ClaimedStep) -> str:
+        """The outcome of this claim as JSON text."""
+        return payload.object_of(
+            {
+                "workflow_step_id": str(claim.workflow_step_id),
+                "claim_id": str(claim.claim_id),
+                "outcome": payload.dump(self.outcome),
+                **self.members,
+            }
+        )
+
+
+def completed(results: object) -> Outcome:
+    """The handler returned; what JSON cannot hold is a permanent failure: it would not change."""
+    try:
+        return Outcome("complete", {"results": payload.dump(results, "the result")})
+    except PayloadError as error:
+        return failed(error, retryable=False)
+
+
+def failed(error: BaseException, *, retryable: bool = True) -> Outcome:
+    """The handler raised: retryable unless it says otherwise."""
+    members = {}
+    if isinstance(error, RetryableError) and error.retry_after is not None:
+        members["retry_after"] = payload.dump(error.retry_after)
+    return _failure(
+        type(error).__name__,
+        _text(error),
+        retryable=retryable and not isinstance(error, PermanentError),
+        trace=_trace(error),
+        members=members,
+    )
+
+
+def timed_out(seconds: float) -> Outcome:
+    """The attempt took longer than it may."""
+    return _failure("Timeout", f"no result within {seconds:g} s")
+
+
+def released(delay: float = 0) -> Outcome:
+    """The step goes back untouched; the attempt does not count."""
+    return Outcome("release", {"delay": payload.dump(delay)}, "released")
+
+
+def _failure(
+    kind: str,
+    message: str,
+    *,
+    retryable: bool = True,
+    trace: str | None = None,
+    members: dict[str, str] | None = None,
+) -> Outcome:
+    error = {"type": kind, "message": message}
+    if trace:
+        error["traceback"] = trace
+    return Outcome(
+        "fail",
+        {
+            "error": payload.dump({key: payload.storable(text) for key, text in error.items()}),
+            "retryable": payload.dump(retryable),
+            **(members or {}),
+        },
+        f"{kind}: {message}",
+    )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)[:LONGEST_MESSAGE]
+    except Exception:  # noqa: BLE001 - the handler's exception class may do anything
+        return "(the error has no readable text)"
+
+
+def _trace(error: BaseException) -> str | None:
+    """The traceback without the runner's own frame; of a long one the end, which matters most."""
+    if error.__traceback__ is None or isinstance(error, PayloadError):
+        return None
+    frames = error.__traceback__.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frames))
+    return text[-LONGEST_TRACEBACK:]

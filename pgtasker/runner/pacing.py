@@ -1,0 +1,49 @@
+"""When an idle runner looks for work again.
+
+Responsible for the rhythm alone: at once after a full answer; after an answer with less than was
+asked for, a few short, growing pauses (whoever made steps ready may have looked before this runner
+was marked as waiting, and then does not notify it), then the slow, jittered poll.
+"""
+
+from __future__ import annotations
+
+import random
+
+SHORT_PAUSES = (0.02, 0.1, 0.5)  # seconds
+BUSY_PAUSE = SHORT_PAUSES[-1]  # a runner that is at work is not marked as waiting: nobody wakes it
+
+
+class Pacing:
+    """The time of the next look, on the clock whose readings it is given."""
+
+    def __init__(self) -> None:
+        self.poll_interval = 5.0
+        self._next = 0.0
+        self._fruitless = 0
+
+    def seconds(self, now: float) -> float:
+        """How long until the next look; 0 if it is due."""
+        return max(0.0, self._next - now)
+
+    def look(self) -> None:
+        """Something may have become ready: look now."""
+        self._next = 0.0
+
+    def wake(self) -> None:
+        """Somebody says that something is ready: look now, and again after short pauses."""
+        self._next = 0.0
+        self._fruitless = 0
+
+    def answered(self, now: float, *, asked: int, got: int, busy: bool) -> None:
+        """Plan the next look after an answer; `busy` says whether anything is running."""
+        if got:
+            self._fruitless = 0
+        if got >= asked:
+            self._next = 0.0
+            return
+        if self._fruitless < len(SHORT_PAUSES):
+            pause = SHORT_PAUSES[self._fruitless]
+        else:
+            pause = min(self.poll_interval, BUSY_PAUSE) if busy else self.poll_interval
+        self._fruitless += 1
+        self._next = now + pause * random.uniform(0.8, 1.2)
