@@ -98,7 +98,8 @@ def _all(row_class: type[R]) -> Callable[[Rows], list[R]]:
 
 
 def _json(value: Json, what: str) -> Jsonb:
-    return Jsonb(value, dumps=lambda plain: payload.dump(plain, what))
+    text = payload.dump(value, what)  # now, so that the error comes before anything is sent
+    return Jsonb(value, dumps=lambda _: text)
 
 
 def _call(name: LiteralString, read: Callable[[Rows], T], /, **arguments: object) -> Call[T]:

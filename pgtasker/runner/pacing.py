@@ -46,4 +46,5 @@ class Pacing:
         else:
             pause = min(self.poll_interval, BUSY_PAUSE) if busy else self.poll_interval
         self._fruitless += 1
-        self._next = now + pause * random.uniform(0.8, 1.2)
+        # Never later than planned: the database knows this runner as asleep until then.
+        self._next = now + pause * random.uniform(0.8, 1.0)

@@ -1,0 +1,1 @@
+"""The parts of the Python package that need no database to be judged."""

@@ -1,0 +1,136 @@
+"""The runner's parts without a database: handlers found, reports kept, the next look planned."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from pgtasker import Workflow
+from pgtasker.runner.handlers import Handlers, arguments, missing
+from pgtasker.runner.outcomes import completed
+from pgtasker.runner.pacing import SHORT_PAUSES, Pacing
+from pgtasker.runner.reports import Reports
+
+from .claims import claim
+
+
+def flow(version: str, handler: str | None = None) -> Workflow:
+    """A workflow `flow` with one step `work`."""
+    workflow = Workflow("flow", version=version)
+    options: Any = {"handler": handler} if handler else {}
+    workflow.step(name="work", **options)(lambda context: version)
+    return workflow
+
+
+def found(handlers: Handlers, **changes: Any) -> Any:
+    """What the handler found for a claim says, or None."""
+    step = handlers.find(claim(**changes))
+    return step and step.function({})
+
+
+def test_the_exact_version_is_preferred():
+    """With two versions loaded, each task gets its own; an unknown one the last loaded."""
+    handlers = Handlers([flow("1.0.0"), flow("2.0.0")])
+    assert found(handlers, version="1.0.0") == "1.0.0"
+    assert found(handlers, version="2.0.0") == "2.0.0"
+    assert found(handlers, version="0.9.0") == "2.0.0"
+
+
+def test_a_handler_name_goes_before_workflow_and_step():
+    """A function with a handler name serves steps of any workflow that name it."""
+    handlers = Handlers([flow("1.0.0"), flow("2.0.0", handler="works.work")])
+    assert found(handlers, handler="works.work", workflow_name="other") == "2.0.0"
+    assert found(handlers, handler="works.other", version="1.0.0") == "1.0.0"
+
+
+def test_other_workflows_are_unknown():
+    """Namespace, workflow and step must fit."""
+    handlers = Handlers([flow("1.0.0")])
+    assert found(handlers, namespace="other") is None
+    assert found(handlers, workflow_name="other") is None
+    assert found(handlers, step_name="other") is None
+
+
+def test_a_handler_receives_what_it_asks_for():
+    """Results of parents by name, the context and the running step; a parent it lacks is named."""
+    workflow = Workflow("flow")
+    workflow.step(name="parent")(lambda: None)
+    workflow.step(name="other")(lambda: None)
+    workflow.step(name="work")(lambda parent, context, step: None)
+    step = workflow.steps["work"]
+    given = claim(dependency_results={"parent": [1], "other": 2}, context={"a": 1})
+    assert missing(step, given) == []
+    assert arguments(step, given, "running") == {
+        "parent": [1],
+        "context": {"a": 1},
+        "step": "running",
+    }
+    assert missing(step, claim()) == ["parent"]
+
+
+def test_reports_are_kept_until_they_are_taken():
+    """What is added while a batch is under way stays for the next one."""
+    reports = Reports()
+    reports.add(claim(claim_id=1), completed("a"))
+    reports.add(claim(claim_id=2), completed("b"))
+    batch = reports.batch()
+    reports.add(claim(claim_id=3), completed("c"))
+    assert reports.claims == [1, 2, 3]
+    reports.taken(batch)
+    assert reports.claims == [3]
+
+
+def test_a_refused_report_is_found_and_replaced():
+    """The batch goes one by one until it is clear; the guilty one becomes a permanent failure."""
+    reports = Reports()
+    for claim_id in (1, 2):
+        reports.add(claim(claim_id=claim_id), completed("bad"))
+    reports.refused(reports.batch(), ValueError("no room"))
+    assert list(reports.batch()) == [1]
+    reports.refused(reports.batch(), ValueError("no room"))
+    failure = json.loads(reports.batch()[1])
+    assert failure["retryable"] is False
+    assert failure["error"]["message"] == "the outcome was refused: no room"
+    reports.taken(reports.batch())
+    assert reports.one_by_one
+    reports.taken(reports.batch())
+    assert not reports.one_by_one
+    assert len(reports) == 0
+
+
+def test_a_step_of_which_not_even_the_failure_is_taken_goes_back():
+    """It is released with a delay instead of being refused for ever."""
+    reports = Reports()
+    reports.add(claim(claim_id=1), completed("bad"))
+    for _ in range(2):
+        reports.refused(reports.batch(), ValueError("no room"))
+    assert json.loads(reports.batch()[1])["outcome"] == "release"
+
+
+def test_a_full_answer_is_followed_at_once():
+    """A runner that got all it asked for looks again as soon as it has room."""
+    pacing = Pacing()
+    pacing.answered(10.0, asked=5, got=5, busy=True)
+    assert pacing.seconds(10.0) == 0
+
+
+@pytest.mark.parametrize(("busy", "last"), [(False, 5.0), (True, SHORT_PAUSES[-1])])
+def test_an_idle_runner_looks_again_after_short_growing_pauses(busy: bool, last: float):
+    """Then it relies on being woken and on the poll, unless it is at work: then nobody wakes it."""
+    pacing = Pacing()
+    for pause in (*SHORT_PAUSES, last, last):
+        pacing.answered(10.0, asked=5, got=0, busy=busy)
+        assert 0.8 * pause <= pacing.seconds(10.0) <= pause + 1e-9
+
+
+def test_a_wake_up_starts_the_short_pauses_anew():
+    """Work that was announced may still be on its way."""
+    pacing = Pacing()
+    for _ in range(5):
+        pacing.answered(10.0, asked=5, got=0, busy=False)
+    pacing.wake()
+    assert pacing.seconds(10.0) == 0
+    pacing.answered(10.0, asked=5, got=0, busy=False)
+    assert pacing.seconds(10.0) <= SHORT_PAUSES[0] + 1e-9
