@@ -1,0 +1,25 @@
+-- _check_payload: a payload above the limit is refused before it is stored anywhere.
+
+create function _check_payload(parameter text, payload jsonb)
+returns void
+language plpgsql
+stable
+set search_path from current
+as $$
+declare
+    v_bytes bigint := octet_length(_check_payload.payload::text);
+    v_limit bigint := get_setting('payload_limit');
+begin
+    if v_bytes > v_limit then
+        perform _refuse(
+            format('%s has %s bytes, more than the limit of %s', _check_payload.parameter, v_bytes, v_limit),
+            'The setting payload_limit bounds every context, result and error.',
+            'Store large data elsewhere and pass a reference to it, or raise payload_limit.',
+            'program_limit_exceeded'
+        );
+    end if;
+end;
+$$;
+
+comment on function _check_payload(text, jsonb) is
+    'Refuse a payload that is larger than the setting payload_limit.';

@@ -1,0 +1,31 @@
+-- _claim: takes steps from the queue and starts an attempt of each; returns the claim_ids.
+
+create function _claim(runner runners, max_steps integer)
+returns bigint[]
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_step_ids bigint[];
+    v_claim_ids bigint[] := '{}';
+begin
+    if max_steps = 0 then
+        return v_claim_ids;
+    end if;
+    perform _look_at_queues();
+    perform _promote_due(greatest(100, max_steps));
+    v_step_ids := _take_steps(runner.queues, max_steps);
+    if v_step_ids <> '{}' then
+        v_claim_ids := _start_attempts(runner.runner_id, v_step_ids);
+    end if;
+    if cardinality(v_claim_ids) = max_steps then
+        perform _wake(runner.queues, clock());
+    end if;
+    perform _mark_waiting(runner, cardinality(v_claim_ids) < max_steps);
+    return v_claim_ids;
+end;
+$$;
+
+comment on function _claim(runners, integer) is
+    'Claim up to so many steps for a live runner.';

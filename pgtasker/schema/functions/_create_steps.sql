@@ -1,0 +1,52 @@
+-- _create_steps: steps and edges of new tasks; steps without parents go to the queue.
+
+create function _create_steps(workflow named_tasks, task_ids bigint[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_sequence regclass := pg_get_serial_sequence('workflow_steps', 'workflow_step_id');
+    v_roots bigint[];
+begin
+    with template as materialized (
+        select step.named_step_id, step.parent_count
+        from named_steps step
+        where step.named_task_id = workflow.named_task_id and step.revision = workflow.revision
+        order by step.position
+    ),
+    step as materialized (
+        select
+            nextval(v_sequence) as workflow_step_id,
+            new_task.task_id,
+            template.named_step_id,
+            template.parent_count
+        from unnest(_create_steps.task_ids) as new_task (task_id)
+        cross join template
+    ),
+    created as (
+        insert into workflow_steps (workflow_step_id, task_id, named_step_id, unsatisfied_parents)
+        select step.workflow_step_id, step.task_id, step.named_step_id, step.parent_count
+        from step
+    ),
+    linked as (
+        insert into workflow_step_edges (parent_step_id, child_step_id)
+        select parent.workflow_step_id, child.workflow_step_id
+        from step parent
+        join named_step_edges edge on edge.parent_named_step_id = parent.named_step_id
+        join step child
+            on child.task_id = parent.task_id
+            and child.named_step_id = edge.child_named_step_id
+    )
+    select array_agg(step.workflow_step_id)
+    into v_roots
+    from step
+    where step.parent_count = 0;
+    perform _enqueue(v_roots);
+end;
+$$;
+
+comment on function _create_steps(named_tasks, bigint[]) is
+    'Create the steps and edges of new tasks and enqueue the roots.';

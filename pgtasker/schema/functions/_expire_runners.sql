@@ -1,0 +1,60 @@
+-- _expire_runners: takeover. A runner whose lease is over, or whose suspicion is confirmed, ends;
+-- what it held goes back at once, and its last attempts count.
+--
+-- Locks the runners for update, against claims in flight, then their steps.
+
+create function _expire_runners()
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_now timestamptz := clock();
+    v_queues text[];
+begin
+    with dead as (
+        select runner.runner_id, runner.queues, runner.waiting_until, reason.reason
+        from runners runner
+        cross join lateral (
+            select case
+                when _lease_is_over(runner) then 'its lease ran out'
+                when runner.suspected_at <= v_now - _setting_interval('takeover_delay') * 0.9
+                    and runner.last_heartbeat_at < runner.suspected_at
+                    then 'its connection was lost'
+            end as reason
+        ) reason
+        where runner.ended_at is null and reason.reason is not null
+        order by runner.runner_id
+        limit 100
+        for update of runner skip locked
+    ),
+    ended as (
+        update runners runner
+        set ended_at = v_now, end_reason = dead.reason, waiting_until = null, lock_pid = null
+        from dead
+        where runner.runner_id = dead.runner_id
+        returning dead.queues, dead.waiting_until
+    )
+    select array_agg(distinct queue.queue)
+    into v_queues
+    from ended
+    cross join unnest(ended.queues) as queue (queue)
+    where ended.waiting_until is not null;
+    -- A wake-up may have gone to the dead: pass it on.
+    perform _wake(v_queues, v_now);
+
+    perform _give_back(array_agg(claim.claim_id), claim.runner_id, true, 'the runner was lost')
+    from (
+        select held.runner_id, held.claim_id
+        from step_claims held
+        join runners runner on runner.runner_id = held.runner_id
+        where runner.ended_at is not null
+        limit 1000
+    ) claim
+    group by claim.runner_id;
+end;
+$$;
+
+comment on function _expire_runners() is
+    'End runners that are dead and give their steps back.';

@@ -1,0 +1,33 @@
+-- _lock_steps: the first half of the lock order. All the steps that a writer reports, and the
+-- children whose counters follow, in one ascending pass, before it touches the log.
+
+create function _lock_steps(step_ids bigint[], with_children boolean default true)
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+begin
+    perform
+    from workflow_steps step
+    where step.workflow_step_id = any (
+        array(
+            select unnest(_lock_steps.step_ids)
+            union all
+            select edge.child_step_id
+            from unnest(_lock_steps.step_ids) as given (workflow_step_id)
+            join workflow_step_edges edge on edge.parent_step_id = given.workflow_step_id
+            where _lock_steps.with_children
+        )
+    )
+    order by step.workflow_step_id
+    for update;
+end;
+$$;
+
+comment on function _lock_steps(bigint[], boolean) is
+    'Lock steps, and their children, in ascending order.';

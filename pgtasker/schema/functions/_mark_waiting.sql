@@ -1,0 +1,30 @@
+-- _mark_waiting: a runner that got less than it asked for and holds nothing says until when it will
+-- sleep; any other runner is awake. Writes only when that changes.
+
+create function _mark_waiting(runner runners, is_short boolean)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_until timestamptz;
+begin
+    if is_short and not exists (
+        select
+        from step_claims claim
+        where claim.runner_id = runner.runner_id
+    ) then
+        v_until := least(_next_due(), clock() + _setting_interval('poll_interval'));
+    end if;
+    if v_until is not null or runner.waiting_until is not null then
+        update runners
+        set waiting_until = v_until
+        where runners.runner_id = _mark_waiting.runner.runner_id
+            and runners.ended_at is null;
+    end if;
+end;
+$$;
+
+comment on function _mark_waiting(runners, boolean) is
+    'Note until when a runner sleeps, or that it does not.';

@@ -1,0 +1,36 @@
+-- _missed_heads: priorities that have ready steps but no entry in queue_heads yet.
+--
+-- One probe for each gap: above the highest known priority, between two, below the lowest.
+
+create function _missed_heads(queues text[])
+returns table (queue text, priority integer)
+language sql
+stable
+begin atomic
+    with gap as (
+        select head.queue, head.priority::bigint as above, lag(head.priority, 1)
+            over (partition by head.queue order by head.priority desc)::bigint as below
+        from queue_heads head
+        where head.queue = any (queues)
+        union all
+        select given.queue, -2147483649, min(head.priority)
+        from unnest(queues) as given (queue)
+        left join queue_heads head on head.queue = given.queue
+        group by given.queue
+    )
+    select gap.queue, missed.priority
+    from gap
+    cross join lateral (
+        select waiting.priority
+        from step_queue waiting
+        where waiting.queue = gap.queue
+            and waiting.due_at is null
+            and waiting.priority > gap.above
+            and waiting.priority < coalesce(gap.below, 2147483648)
+        order by waiting.priority desc, waiting.position
+        limit 1
+    ) missed;
+end;
+
+comment on function _missed_heads(text[]) is
+    'Queues and priorities with ready steps that queue_heads does not know yet.';

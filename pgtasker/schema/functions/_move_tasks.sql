@@ -1,0 +1,34 @@
+-- _move_tasks: the engine's own transitions of tasks; those in another state stay as they are.
+--
+-- The caller has the rows locked.
+
+create function _move_tasks(from_state text, to_state text, task_ids bigint[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+begin
+    if coalesce(_move_tasks.task_ids, '{}') = '{}' then
+        return;
+    end if;
+    insert into task_transitions (task_id, created_at, sort_key, paused, from_state, to_state)
+    select
+        task.task_id,
+        clock(),
+        task.transition_count + 1,
+        task.paused and not _task_is_complete(_move_tasks.to_state),
+        task.state,
+        _move_tasks.to_state
+    from tasks task
+    where task.task_id = any (_move_tasks.task_ids)
+        and task.state = _move_tasks.from_state;
+end;
+$$;
+
+comment on function _move_tasks(text, text, bigint[]) is
+    'Move those of the tasks that are in one state to another.';

@@ -1,0 +1,32 @@
+-- _next_maintenance: when a caller of maintain() should call again.
+--
+-- The sooner of what is due, and of its turn to look after the other runners: the turns are spread
+-- so that a fleet of any size looks about once a second in all.
+
+create function _next_maintenance()
+returns timestamptz
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_now timestamptz := clock();
+    v_runners integer := (select count(*) from runners runner where runner.ended_at is null);
+begin
+    return greatest(
+        v_now + interval '50 ms',
+        least(
+            _next_due(),
+            (select min(claim.timeout_at) from step_claims claim where claim.timeout_at is not null),
+            (select min(runner.lease_expires_at) from runners runner where runner.ended_at is null),
+            v_now + make_interval(secs => case
+                when v_runners <= 2 then 1
+                else v_runners * (0.5 + random() / 2)
+            end)
+        )
+    );
+end;
+$$;
+
+comment on function _next_maintenance() is
+    'When maintain() has next something to do.';

@@ -1,0 +1,22 @@
+-- _require: a parameter that has no default must not be null.
+
+create function _require(parameter text, given boolean)
+returns void
+language plpgsql
+immutable
+set search_path from current
+as $$
+begin
+    if not _require.given then
+        perform _refuse(
+            format('%s must not be null', _require.parameter),
+            format('The parameter %s is required.', _require.parameter),
+            format('Pass a value for %s.', _require.parameter),
+            'null_value_not_allowed'
+        );
+    end if;
+end;
+$$;
+
+comment on function _require(text, boolean) is
+    'Refuse a missing value of a parameter.';

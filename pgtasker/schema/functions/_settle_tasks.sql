@@ -1,0 +1,69 @@
+-- _settle_tasks: decides what becomes of tasks after their steps changed.
+--
+-- Takes the row locks of the tasks, ascending, and looks in following statements: of two last
+-- finishers the second sees what the first did. started: a step was claimed; stalled: steps
+-- finished, or came back, without one becoming ready; changed with delta: failures to count.
+
+create function _settle_tasks(started bigint[], stalled bigint[], changed bigint[], delta integer[])
+returns void
+language plpgsql
+volatile
+set search_path from current
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    v_locked bigint[];
+    v_fact record;
+begin
+    if _settle_tasks.started || _settle_tasks.stalled || _settle_tasks.changed = '{}' then
+        return;
+    end if;
+    v_locked := array(
+        select task.task_id
+        from tasks task
+        where task.task_id = any (_settle_tasks.started || _settle_tasks.stalled || _settle_tasks.changed)
+            and not task.complete
+        order by task.task_id
+        for update
+    );
+    if v_locked = '{}' then
+        return;
+    end if;
+    if _settle_tasks.changed <> '{}' then
+        update tasks task
+        set failures = task.failures + change.delta
+        from unnest(_settle_tasks.changed, _settle_tasks.delta) as change (task_id, delta)
+        where task.task_id = change.task_id and task.task_id = any (v_locked);
+    end if;
+    if _settle_tasks.stalled = '{}' then
+        perform _move_tasks('pending', 'in_progress', v_locked);
+        return;
+    end if;
+
+    select
+        array_agg(task.task_id) filter (where not fact.is_open) as done,
+        array_agg(task.task_id) filter (where fact.is_open and fact.can_go_on) as alive,
+        array_agg(task.task_id) filter (where fact.is_open and not fact.can_go_on) as stuck
+    into v_fact
+    from unnest(_settle_tasks.stalled) as stalled (task_id)
+    join tasks task on task.task_id = stalled.task_id
+    cross join lateral (
+        select
+            _task_is_open(task.task_id) as is_open,
+            task.failures = 0 or _task_can_go_on(task.task_id) as can_go_on
+        offset 0
+    ) fact
+    where not task.complete;
+    perform _move_tasks('error', 'pending', v_fact.done || v_fact.alive);
+    perform _move_tasks('pending', 'in_progress', v_fact.done || _settle_tasks.started);
+    perform _move_tasks('in_progress', 'complete', v_fact.done);
+    perform _move_tasks('pending', 'error', v_fact.stuck);
+    perform _move_tasks('in_progress', 'error', v_fact.stuck);
+end;
+$$;
+
+comment on function _settle_tasks(bigint[], bigint[], bigint[], integer[]) is
+    'Decide the state of tasks after steps of theirs changed.';

@@ -1,0 +1,49 @@
+-- deregister_runner: an orderly end: what the runner holds goes back at once, without using up an
+-- attempt. Locks the runner against claims in flight, then its steps.
+
+create function deregister_runner(runner_id bigint)
+returns void
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_runner runners;
+begin
+    select runner.*
+    into v_runner
+    from runners runner
+    where runner.runner_id = deregister_runner.runner_id
+    for update;
+    if v_runner.runner_id is null or v_runner.ended_at is not null then
+        perform _refuse_runner(deregister_runner.runner_id, v_runner);
+    end if;
+    perform _lock_steps(
+        array(
+            select claim.workflow_step_id
+            from step_claims claim
+            where claim.runner_id = deregister_runner.runner_id
+        ),
+        false
+    );
+    perform _give_back(
+        array(
+            select claim.claim_id
+            from step_claims claim
+            where claim.runner_id = deregister_runner.runner_id
+        ),
+        deregister_runner.runner_id,
+        false,
+        'the runner was deregistered'
+    );
+    update runners runner
+    set ended_at = clock(), end_reason = 'deregistered', waiting_until = null, lock_pid = null
+    where runner.runner_id = deregister_runner.runner_id;
+    if v_runner.lock_pid = pg_backend_pid() then
+        perform pg_advisory_unlock(_runner_lock_key(deregister_runner.runner_id));
+    end if;
+end;
+$$;
+
+comment on function deregister_runner(bigint) is
+    'End a runner; its steps go back at once, without using up an attempt.';

@@ -1,0 +1,78 @@
+-- get_task_history: the log of one task and its steps, in order.
+--
+-- Order within an entity is by sort_key; between entities by time, for the reader.
+
+create function get_task_history(task_id bigint)
+returns table (
+    created_at timestamptz,
+    entity text,
+    workflow_step_id bigint,
+    name text,
+    from_state text,
+    to_state text,
+    sort_key integer,
+    actor text,
+    attempts integer,
+    attempt_counts boolean,
+    due_at timestamptz,
+    reason text,
+    results jsonb,
+    error jsonb,
+    metadata jsonb
+)
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    perform _require_task(get_task_history.task_id);
+    return query
+    select
+        log.created_at,
+        'task',
+        null::bigint,
+        null::text,
+        log.from_state,
+        log.to_state,
+        log.sort_key,
+        coalesce(log.actor, 'engine'),
+        null::integer,
+        null::boolean,
+        null::timestamptz,
+        coalesce(
+            log.reason,
+            case when log.from_state = log.to_state then case when log.paused then 'paused' else 'resumed' end end
+        ),
+        null::jsonb,
+        null::jsonb,
+        log.metadata
+    from task_transitions log
+    where log.task_id = get_task_history.task_id
+    union all
+    select
+        log.created_at,
+        'step',
+        log.workflow_step_id,
+        named_step.name,
+        log.from_state,
+        log.to_state,
+        log.sort_key,
+        coalesce(log.actor, 'runner ' || runner.name, 'runner ' || log.runner_id, 'engine'),
+        log.attempts,
+        log.attempt_counts,
+        log.due_at,
+        log.reason,
+        log.results,
+        log.error,
+        log.metadata
+    from workflow_steps step
+    join named_steps named_step on named_step.named_step_id = step.named_step_id
+    join workflow_step_transitions log on log.workflow_step_id = step.workflow_step_id
+    left join runners runner on runner.runner_id = log.runner_id
+    where step.task_id = get_task_history.task_id
+    order by 1, 3 nulls first, 7;
+end;
+$$;
+
+comment on function get_task_history(bigint) is
+    'The log of one task and its steps: what happened, when, by whom and why.';

@@ -1,0 +1,59 @@
+-- heartbeat: "I live, and this is what I hold." One row update, whatever number of steps is held.
+--
+-- held is compared both ways: what the runner should abandon is returned, what the database has
+-- beyond it (a claim whose answer was lost) goes back without using up an attempt. Ask between
+-- claims. Locks the runner, then steps that go back.
+
+create function heartbeat(runner_id bigint, held bigint[] default null)
+returns setof bigint
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_runner runners := _require_runner(heartbeat.runner_id);
+    v_has_lock boolean;
+begin
+    v_has_lock := v_runner.lock_pid = pg_backend_pid()
+        and v_runner.incarnation = pg_postmaster_start_time();
+    if v_has_lock is not true and v_runner.lock_trusted then
+        v_has_lock := pg_try_advisory_lock(_runner_lock_key(heartbeat.runner_id));
+    end if;
+    update runners runner
+    set
+        last_heartbeat_at = clock(),
+        lease_expires_at = clock() + _setting_interval('lease'),
+        suspected_at = null,
+        incarnation = pg_postmaster_start_time(),
+        lock_pid = case when v_has_lock then pg_backend_pid() end,
+        -- Another session has the lock while the runner lives: a pooler shares connections, and
+        -- the lock says nothing about the runner. From now on the lease alone decides.
+        lock_trusted = coalesce(v_has_lock, false)
+    where runner.runner_id = heartbeat.runner_id;
+    if heartbeat.held is null then
+        return;
+    end if;
+
+    perform _give_back(
+        array(
+            select claim.claim_id
+            from step_claims claim
+            where claim.runner_id = heartbeat.runner_id and claim.claim_id <> all (heartbeat.held)
+        ),
+        heartbeat.runner_id,
+        false,
+        'the runner does not have it'
+    );
+    return query
+    select given.claim_id
+    from unnest(heartbeat.held) as given (claim_id)
+    where not exists (
+        select
+        from step_claims claim
+        where claim.runner_id = heartbeat.runner_id and claim.claim_id = given.claim_id
+    );
+end;
+$$;
+
+comment on function heartbeat(bigint, bigint[]) is
+    'Renew a runner''s lease; returns those of the held claim_ids that are no longer valid.';

@@ -1,0 +1,31 @@
+-- maintain: what time brings about, in bounded batches: due steps become ready, expired runners
+-- lose their steps, attempts past their timeout fail. Every runner calls it, a cron job may.
+--
+-- Everything is taken with skip locked; returns when there is next something to do.
+
+create function maintain()
+returns timestamptz
+language plpgsql
+volatile
+set search_path from current
+as $$
+declare
+    v_now timestamptz := clock();
+begin
+    update housekeeping
+    set incarnation = pg_postmaster_start_time(), incarnation_at = v_now
+    where housekeeping.incarnation is distinct from pg_postmaster_start_time();
+    perform _look_at_queues();
+    perform _promote_due(1000);
+    perform _suspect_runners();
+    perform _expire_runners();
+    perform _expire_attempts();
+    delete from runners runner
+    where runner.ended_at < v_now - _setting_interval('runner_retention')
+        and not exists (select from step_claims claim where claim.runner_id = runner.runner_id);
+    return _next_maintenance();
+end;
+$$;
+
+comment on function maintain() is
+    'Do what has come due; returns when to call again.';

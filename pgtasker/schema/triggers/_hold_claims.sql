@@ -1,0 +1,48 @@
+-- _hold_claims: whatever enters in_progress is held by a live runner, under a claim of its own.
+--
+-- Key-share locks the runners, so that a takeover under way is waited for and then obeyed.
+
+create function _hold_claims()
+returns trigger
+language plpgsql
+volatile
+set search_path from current
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+begin
+    if not exists (select from entered where entered.to_state = 'in_progress') then
+        return null;
+    end if;
+    perform _require_runner(claim.runner_id)
+    from (
+        select distinct entered.runner_id
+        from entered
+        where entered.to_state = 'in_progress'
+        order by entered.runner_id
+    ) claim;
+    insert into step_claims (runner_id, claim_id, workflow_step_id, timeout_at)
+    select
+        entered.runner_id,
+        entered.claim_id,
+        entered.workflow_step_id,
+        entered.due_at + _setting_interval('timeout_margin')
+    from entered
+    where entered.to_state = 'in_progress';
+    return null;
+end;
+$$;
+
+comment on function _hold_claims() is
+    'Registers what runners hold from now on.';
+
+create trigger c_hold_claims
+after insert on workflow_step_transitions
+referencing new table as entered
+for each statement
+execute function _hold_claims();
+
+comment on trigger c_hold_claims on workflow_step_transitions is
+    'A step in progress is held by a live runner.';

@@ -1,0 +1,74 @@
+-- _project_step_transitions: the log rules. New transitions become the state of their steps, or the
+-- statement is refused: an illegal edge, a step twice, an unknown step, a forged from_state,
+-- sort_key or count of attempts all fail to match the row that they must follow.
+
+create function _project_step_transitions()
+returns trigger
+language plpgsql
+volatile
+set search_path from current
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    v_entered bigint;
+    v_projected bigint;
+begin
+    update workflow_steps step
+    set
+        state = entered.to_state,
+        transition_count = entered.sort_key,
+        attempts = entered.attempts,
+        due_at = entered.due_at,
+        claim_id = case when entered.to_state = 'in_progress' then entered.claim_id end,
+        runner_id = case when entered.to_state = 'in_progress' then entered.runner_id end
+    from entered
+    where step.workflow_step_id = entered.workflow_step_id
+        and step.state = entered.from_state
+        and step.transition_count = entered.sort_key - 1
+        and entered.most_recent
+        and _step_edge_is_legal(entered.from_state, entered.to_state)
+        and entered.attempts = _attempts_after(
+            step.attempts, entered.from_state, entered.to_state, entered.attempt_counts
+        )
+        and (
+            entered.to_state <> 'in_progress'
+            or (entered.claim_id is not null and entered.runner_id is not null)
+        );
+    get diagnostics v_projected = row_count;
+    select count(*) into v_entered from entered;
+    if v_projected <> v_entered then
+        perform _explain_refused_steps(array(select entered from entered));
+    end if;
+
+    with passed as (
+        update workflow_step_transitions log
+        set most_recent = false
+        from entered
+        where entered.sort_key > 1
+            and log.workflow_step_id = entered.workflow_step_id
+            and log.sort_key = entered.sort_key - 1
+        returning log.to_state, log.runner_id, log.claim_id
+    )
+    delete from step_claims held
+    using passed
+    where passed.to_state = 'in_progress'
+        and held.runner_id = passed.runner_id
+        and held.claim_id = passed.claim_id;
+    return null;
+end;
+$$;
+
+comment on function _project_step_transitions() is
+    'Makes new transitions of steps the state of the steps, or refuses them.';
+
+create trigger b_project
+after insert on workflow_step_transitions
+referencing new table as entered
+for each statement
+execute function _project_step_transitions();
+
+comment on trigger b_project on workflow_step_transitions is
+    'The log is guarded here and projected onto workflow_steps.';

@@ -1,0 +1,78 @@
+-- _project_task_transitions: new transitions become the state of their tasks, or the statement is
+-- refused. A task is complete only when all its steps are; it is in error only when nothing can go on.
+
+create function _project_task_transitions()
+returns trigger
+language plpgsql
+volatile
+set search_path from current
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    v_entered bigint;
+    v_projected bigint;
+begin
+    update tasks task
+    set
+        state = entered.to_state,
+        paused = entered.paused,
+        transition_count = entered.sort_key
+    from entered
+    where task.task_id = entered.task_id
+        and task.state = entered.from_state
+        and task.transition_count = entered.sort_key - 1
+        and entered.most_recent
+        and case
+            when entered.from_state = entered.to_state then
+                not task.complete and entered.paused <> task.paused
+            else
+                _task_edge_is_legal(entered.from_state, entered.to_state)
+                and entered.paused = (task.paused and not _task_is_complete(entered.to_state))
+        end;
+    get diagnostics v_projected = row_count;
+    select count(*) into v_entered from entered;
+    if v_projected <> v_entered then
+        perform _explain_refused_tasks(array(select entered from entered));
+    end if;
+
+    update task_transitions log
+    set most_recent = false
+    from entered
+    where entered.sort_key > 1
+        and log.task_id = entered.task_id
+        and log.sort_key = entered.sort_key - 1;
+
+    perform _refuse(
+        format('task %s cannot be %s', entered.task_id, entered.to_state),
+        case entered.to_state
+            when 'complete' then 'It has steps that are unfinished or failed.'
+            else 'It has steps that run or can run, or none that failed.'
+        end,
+        'The engine moves a task when its steps have moved; see get_task_steps.',
+        'object_not_in_prerequisite_state'
+    )
+    from entered
+    where entered.to_state in ('complete', 'error')
+        and entered.from_state <> entered.to_state
+        and case entered.to_state
+            when 'complete' then _task_is_open(entered.task_id)
+            else not _task_is_open(entered.task_id) or _task_can_go_on(entered.task_id)
+        end;
+    return null;
+end;
+$$;
+
+comment on function _project_task_transitions() is
+    'Makes new transitions of tasks the state of the tasks, or refuses them.';
+
+create trigger b_project
+after insert on task_transitions
+referencing new table as entered
+for each statement
+execute function _project_task_transitions();
+
+comment on trigger b_project on task_transitions is
+    'The log is guarded here and projected onto tasks.';

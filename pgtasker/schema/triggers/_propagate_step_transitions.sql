@@ -1,0 +1,111 @@
+-- _propagate_step_transitions: what follows from transitions of steps: queue rows go and come,
+-- finished parents free their children, tasks start, end or fail. Set-based: a batch of a hundred
+-- outcomes is a handful of statements. Steps and children are locked by whoever inserted.
+
+create function _propagate_step_transitions()
+returns trigger
+language plpgsql
+volatile
+set search_path from current
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+declare
+    v_freed bigint[];
+    v_freed_tasks bigint[];
+    v_back bigint[];
+    v_started bigint[];
+    v_stalled bigint[];
+    v_changed bigint[];
+    v_delta integer[];
+begin
+    delete from step_queue waiting
+    using entered
+    where entered.from_state <> 'in_progress'
+        and waiting.workflow_step_id = entered.workflow_step_id;
+
+    with freeing as (
+        select edge.child_step_id, count(*)::integer as parents
+        from entered
+        join workflow_step_edges edge on edge.parent_step_id = entered.workflow_step_id
+        where _step_satisfies_children(entered.to_state)
+        group by edge.child_step_id
+    ),
+    freed as (
+        update workflow_steps child
+        set unsatisfied_parents = child.unsatisfied_parents - freeing.parents
+        from freeing
+        where child.workflow_step_id = freeing.child_step_id
+        returning child.workflow_step_id, child.task_id, child.unsatisfied_parents, child.state
+    )
+    select
+        coalesce(array_agg(freed.workflow_step_id), '{}'),
+        coalesce(array_agg(freed.task_id), '{}')
+    into v_freed, v_freed_tasks
+    from freed
+    where freed.unsatisfied_parents = 0 and freed.state = 'pending';
+
+    select
+        array_agg(entered.workflow_step_id) filter (
+            where entered.to_state = 'pending'
+                or (entered.to_state = 'error' and entered.due_at is not null)
+        ),
+        array_agg(distinct step.task_id) filter (
+            where entered.to_state = 'in_progress' and task.state = 'pending'
+        ),
+        array_agg(distinct step.task_id) filter (
+            where (
+                step.processed
+                or (entered.to_state = 'error' and entered.due_at is null)
+                or (entered.from_state = 'error' and not entered.attempt_counts)
+            )
+            -- What ran and freed a child leaves a live task alive; what a person finished may
+            -- wake a task that was over.
+            and (entered.from_state <> 'in_progress' or step.task_id <> all (v_freed_tasks))
+        )
+    into v_back, v_started, v_stalled
+    from entered
+    join workflow_steps step on step.workflow_step_id = entered.workflow_step_id
+    join tasks task on task.task_id = step.task_id;
+
+    perform _enqueue(v_freed || v_back);
+
+    select array_agg(counted.task_id), array_agg(counted.delta)
+    into v_changed, v_delta
+    from (
+        select step.task_id, sum(_failures_after(entered.to_state, entered.due_at)
+            - _failures_after(entered.from_state, passed.due_at))::integer as delta
+        from entered
+        join workflow_steps step on step.workflow_step_id = entered.workflow_step_id
+        left join workflow_step_transitions passed
+            on passed.workflow_step_id = entered.workflow_step_id
+            and passed.sort_key = entered.sort_key - 1
+        where entered.from_state = 'error' or entered.to_state in ('error', 'cancelled')
+        group by step.task_id
+        order by step.task_id
+    ) counted
+    where counted.delta <> 0;
+
+    perform _settle_tasks(
+        coalesce(v_started, '{}'),
+        coalesce(v_stalled, '{}'),
+        coalesce(v_changed, '{}'),
+        v_delta
+    );
+    return null;
+end;
+$$;
+
+comment on function _propagate_step_transitions() is
+    'Queues, children and tasks follow the transitions of steps.';
+
+create trigger d_propagate
+after insert on workflow_step_transitions
+referencing new table as entered
+for each statement
+execute function _propagate_step_transitions();
+
+comment on trigger d_propagate on workflow_step_transitions is
+    'What follows from transitions of steps.';
