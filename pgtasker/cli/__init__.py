@@ -1,0 +1,23 @@
+"""The command line: `pgtasker VERB`, grouped as `pgtasker --help` shows it.
+
+Responsible for the list of commands. What they share is in `base`, how they print in `output`.
+"""
+
+from pgtasker.cli import install, look, operate, work
+from pgtasker.cli.base import group
+from pgtasker.cli.demo import demo
+from pgtasker.cli.server import server
+
+for command in (
+    demo,
+    *install.COMMANDS,
+    *work.COMMANDS,
+    *look.COMMANDS,
+    *operate.COMMANDS,
+    server,
+):
+    group.add_command(command)
+
+main = group
+
+__all__ = ["main"]

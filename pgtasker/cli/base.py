@@ -1,0 +1,175 @@
+"""What all commands share: the options that say where the database is, and how failures end.
+
+Responsible for exit statuses: 0 done, 1 refused or failed with one clear line on stderr, 2 wrong
+usage (click's own). A traceback means a mistake in pgtasker, never one of its user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+import psycopg
+
+import pgtasker
+from pgtasker.client import Client
+from pgtasker.dsn import connection_string, resolve_dsn, resolve_schema, shown
+from pgtasker.errors import EngineError, PgtaskerError, one_line
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NOT_INSTALLED = (
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedTable,
+)
+
+
+class Refused(PgtaskerError):  # noqa: N818 - the name is an outcome
+    """The command ends with exit status 1 and this line."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """Where the database is, as the options say; None leaves it to the environment."""
+
+    dsn: str | None = None
+    schema: str | None = None
+
+    def client(self) -> Client:
+        """A client, to be closed by the caller."""
+        return Client(self.dsn, schema=self.schema)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection for what is no call of the SQL surface."""
+        return psycopg.connect(connection_string(resolve_dsn(self.dsn)), autocommit=True)
+
+    def schema_name(self) -> str:
+        """The schema of the install."""
+        return resolve_schema(self.schema)
+
+    def database(self) -> str:
+        """The database as a person may see it."""
+        with suppress(PgtaskerError):
+            return shown(resolve_dsn(self.dsn))
+        return "the database"
+
+
+class Commands(click.Group):
+    """A group whose expected failures end in one line and exit status 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order in which they were added: the order of a first visit."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (PgtaskerError, psycopg.Error, TimeoutError) as error:
+            click.echo(f"pgtasker: {_line(error, ctx.find_object(Settings))}", err=True)
+        except KeyboardInterrupt:
+            click.echo("pgtasker: interrupted", err=True)
+        return ctx.exit(1)
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None and parameter.name is not None:
+        setattr(ctx.ensure_object(Settings), parameter.name, value)
+
+
+def database_options(command: F) -> F:
+    """`--dsn` and `--schema`: accepted before the command and after it."""
+    for option, metavar, text in (
+        ("--schema", "NAME", "Schema of the install; else PGTASKER_SCHEMA, else pgtasker."),
+        (
+            "--dsn",
+            "DSN",
+            "Database, or the word embedded; else PGTASKER_DSN, else libpq's environment.",
+        ),
+    ):
+        click.option(
+            option,
+            metavar=metavar,
+            help=text,
+            callback=_remember,
+            expose_value=False,
+            is_eager=True,
+        )(command)
+    return command
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
+@click.version_option(pgtasker.__version__, prog_name="pgtasker")
+@database_options
+@click.pass_context
+def group(ctx: click.Context) -> None:
+    """Durable workflows in PostgreSQL.
+
+    `pgtasker demo` shows one at work on a private server; `pgtasker install` puts the engine into
+    a database of yours.
+    """
+    ctx.ensure_object(Settings)
+
+
+def json_option(command: F) -> F:
+    """`--json`: print data instead of a picture."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def parse_json(text: str | None, what: str) -> Any:
+    """A JSON argument; `-` reads standard input."""
+    if text is None:
+        return None
+    if text == "-":
+        text = sys.stdin.read()
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(f"{what} is not JSON: {error}") from None
+
+
+def find_step(client: Client, text: str) -> int:
+    """The workflow_step_id that is meant by a number, or by TASK/NAME."""
+    task, slash, name = text.partition("/")
+    if not task.isdecimal() or (slash and not name):
+        raise click.UsageError(f"{text!r} is no step: give its id, or TASK/NAME as in 12/charge")
+    if not slash:
+        return int(task)
+    steps = {step.name: step.workflow_step_id for step in client.get_task_steps(int(task))}
+    if name not in steps:
+        known = ", ".join(steps)
+        raise Refused(f"task {task} has no step {name!r}: its steps are {known}")
+    return steps[name]
+
+
+def _line(error: BaseException, settings: Settings | None) -> str:
+    settings = settings or Settings()
+    if isinstance(error, _NOT_INSTALLED):
+        schema, database = settings.schema_name(), settings.database()
+        return f"pgtasker is not installed in schema {schema!r} of {database}: run pgtasker install"
+    if isinstance(error, EngineError):
+        return _with(one_line(error), error.detail, error.hint)
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        diagnosis = error.diag
+        return _with(
+            str(diagnosis.message_primary), diagnosis.message_detail, diagnosis.message_hint
+        )
+    if isinstance(error, psycopg.OperationalError):
+        given = settings.dsn is not None or os.environ.get("PGTASKER_DSN")
+        hint = "--dsn says where the database is; --dsn embedded starts a private one"
+        return one_line(error) if given else f"{one_line(error)} ({hint})"
+    return one_line(error)
+
+
+def _with(message: str, *more: str | None) -> str:
+    sentences = " ".join(" ".join(text.split()) for text in more if text)
+    return f"{message} ({sentences})" if sentences else message

@@ -1,0 +1,114 @@
+"""How commands print: JSON for programs, tables for people.
+
+Responsible for colours (only on a terminal), widths and words for times. What is printed is left to
+the commands.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pgtasker.rows import TaskStep
+
+STATE_STYLES = {
+    "pending": "dim",
+    "in_progress": "cyan",
+    "complete": "green",
+    "error": "red",
+    "cancelled": "yellow",
+    "skipped": "yellow",
+    "resolved_manually": "magenta",
+}
+
+
+def print_json(value: object) -> None:
+    """Print rows of the surface, or any JSON with such rows in it."""
+    click.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+
+
+def _plain(value: object) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"cannot print {value!r} as JSON")
+
+
+def console() -> Console:
+    """Standard output; in a pipe as wide as the content wants, so that nothing is cut off."""
+    return Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
+    """A plain table; a column whose name begins with `#` is aligned to the right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        right = column.startswith("#")
+        made.add_column(
+            column.removeprefix("#"), justify="right" if right else "left", overflow="fold"
+        )
+    for row in rows:
+        made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    return made
+
+
+def indented(steps: Sequence[TaskStep]) -> list[str]:
+    """The names of a task's steps, each indented below what it waits for."""
+    depth: dict[str, int] = {}
+    for step in steps:
+        depth[step.name] = max((depth.get(name, 0) + 1 for name in step.depends_on), default=0)
+    return ["  " * depth[step.name] + step.name for step in steps]
+
+
+def state(name: str, *, paused: bool = False) -> Text:
+    """A state in its colour."""
+    text = Text(name, style=STATE_STYLES.get(name, ""))
+    return text.append(" (paused)", style="yellow") if paused else text
+
+
+def moment(at: datetime | None) -> str:
+    """A time in the time zone of whoever reads it."""
+    return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def took(start: datetime | None, end: datetime | None) -> str:
+    """How long something took, once it has ended."""
+    if start is None or end is None:
+        return ""
+    return seconds((end - start).total_seconds())
+
+
+def seconds(value: float) -> str:
+    """A duration in words as short as its precision."""
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms"
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def error_line(error: Any) -> str:
+    """A step's error in one line."""
+    if error is None:
+        return ""
+    if isinstance(error, dict) and (error.get("message") or error.get("type")):
+        parts = [str(error[key]) for key in ("type", "message") if error.get(key)]
+        return " ".join(": ".join(parts).split())
+    return json.dumps(error, ensure_ascii=False)

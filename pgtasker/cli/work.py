@@ -1,0 +1,199 @@
+"""`register`, `start`, `run`: workflows, their tasks, and the runner that executes them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+
+from pgtasker.cli.base import Refused, Settings, database_options, json_option, parse_json
+from pgtasker.cli.output import error_line, print_json
+from pgtasker.errors import WorkflowError
+from pgtasker.loading import load_workflows
+from pgtasker.runner import Runner
+
+
+@click.command()
+@click.argument("target", metavar="FILE|MODULE")
+@database_options
+@click.pass_obj
+def register(settings: Settings, target: str) -> None:
+    """Store the workflows of a Python module, or of a JSON or YAML file.
+
+    What is stored under a known version replaces it for future tasks.
+    """
+    suffix = Path(target).suffix.lower()
+    if suffix in (".json", ".yaml", ".yml"):
+        documents = [_read_document(Path(target))]
+    else:
+        documents = [workflow.definition() for workflow in load_workflows(target)]
+    with settings.client() as client:
+        for document in documents:
+            client.register(document)
+            name, version = document.get("name"), document.get("version", "0.1.0")
+            click.echo(f"registered {document.get('namespace', 'default')}/{name} {version}")
+
+
+def _read_document(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise WorkflowError(f"cannot read {str(file)!r}: {reason}") from error
+    try:
+        document = json.loads(text) if file.suffix.lower() == ".json" else _yaml(text)
+    except ValueError as error:
+        raise WorkflowError(f"{str(file)!r} cannot be parsed: {error}") from error
+    if not isinstance(document, dict):
+        raise WorkflowError(f"{str(file)!r} holds no workflow: it must be one object")
+    return document
+
+
+def _yaml(text: str) -> Any:
+    try:
+        import yaml
+    except ImportError:
+        raise WorkflowError(
+            "a YAML file needs PyYAML: pip install pyyaml, or give JSON of the same shape"
+        ) from None
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def _moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
+    try:
+        return None if value is None else datetime.fromisoformat(value).astimezone()
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{value!r} is no time like 2030-01-31T18:00+01:00") from None
+
+
+@click.command()
+@click.argument("workflow", metavar="[NAMESPACE/]NAME")
+@click.argument("context", required=False)
+@click.option("--key", metavar="TEXT", help="Idempotency key: the same key gives the same task.")
+@click.option("--priority", type=int, help="Higher goes first; else that of the steps.")
+@click.option("--run-at", metavar="TIME", callback=_moment, help="Not before this time (ISO 8601).")
+@click.option("--tag", "tags", multiple=True, metavar="TEXT", help="Any number of them.")
+@click.option("--version", metavar="VERSION", help="Else the highest one.")
+@click.option("--bypass", multiple=True, metavar="STEP", help="Skip this skippable step.")
+@click.option("--reason", metavar="TEXT", help="Kept with the task.")
+@click.option("--wait", is_flag=True, help="Wait for the end; exit status 1 unless it is complete.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Wait no longer than this.")
+@json_option
+@database_options
+@click.pass_obj
+def start(
+    settings: Settings,
+    workflow: str,
+    context: str | None,
+    key: str | None,
+    priority: int | None,
+    run_at: datetime | None,
+    tags: tuple[str, ...],
+    version: str | None,
+    bypass: tuple[str, ...],
+    reason: str | None,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Start a task and print its id.
+
+    CONTEXT is a JSON object, or - to read it from standard input.
+    """
+    namespace, _, name = workflow.rpartition("/")
+    document = parse_json(context, "CONTEXT")
+    with settings.client() as client:
+        task_id = client.start(
+            name,
+            document,
+            namespace=namespace or None,
+            version=version,
+            idempotency_key=key,
+            priority=priority,
+            run_at=run_at,
+            reason=reason,
+            tags=list(tags) or None,
+            bypass_steps=list(bypass) or None,
+        )
+        if not as_json:
+            click.echo(task_id)
+        elif not wait:
+            print_json({"task_id": task_id})
+        if not wait:
+            return
+        task = client.wait(task_id, timeout=timeout)
+    print_json(task if as_json else task.results)
+    if task.state != "complete":
+        failures = (task.error or {}).items()
+        reasons = "; ".join(f"{step}: {error_line(error)}" for step, error in failures)
+        raise Refused(f"task {task_id} is {task.state}{f' ({reasons})' if reasons else ''}")
+
+
+@click.command()
+@click.argument("modules", nargs=-1, required=True, metavar="MODULE...")
+@click.option(
+    "--queue", "queues", multiple=True, metavar="NAME", help="Else those of the workflows."
+)
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=50, help="Steps that may run at once."
+)
+@click.option("--name", metavar="TEXT", help="The runner's name; else host and process id.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    metavar="SECONDS",
+    help="How long running steps may take after SIGTERM.",
+)
+@click.option("--replace", is_flag=True, help="Replace other content under a known version.")
+@database_options
+@click.pass_obj
+def run(
+    settings: Settings,
+    modules: tuple[str, ...],
+    queues: tuple[str, ...],
+    concurrency: int,
+    name: str | None,
+    grace: float,
+    replace: bool,
+) -> None:
+    """Run the steps of the workflows in these modules until SIGTERM or Ctrl-C.
+
+    A MODULE is a dotted name or a .py file.
+    """
+    _log_to_stderr()
+    Runner(
+        settings.dsn,
+        load_workflows(*modules),
+        queues=list(queues) or None,
+        schema=settings.schema,
+        concurrency=concurrency,
+        name=name,
+        grace=grace,
+        replace=replace,
+    ).run_forever()
+
+
+def _log_to_stderr() -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+COMMANDS = (register, start, run)
