@@ -73,7 +73,6 @@ revoke execute on function
     _promote_due,
     _start_attempts,
     _mark_waiting,
-    _dependency_results,
     _claimed_steps,
     _claim,
     _backoff_seconds,

@@ -124,7 +124,6 @@
 \ir functions/_promote_due.sql
 \ir functions/_start_attempts.sql
 \ir functions/_mark_waiting.sql
-\ir functions/_dependency_results.sql
 \ir functions/_claimed_steps.sql
 \ir functions/_claim.sql
 \ir functions/claim_steps.sql

@@ -1,6 +1,7 @@
 -- _claimed_steps: what a runner gets to know of the steps it just claimed.
 --
--- The results of a parent are in the transition that finished it, which is its most recent one.
+-- The results of a parent are in the transition that finished it, its most recent one; they are
+-- null for a parent that was skipped, or resolved without results.
 
 create function _claimed_steps(runner_id bigint, claim_ids bigint[])
 returns setof claimed_step
@@ -27,17 +28,65 @@ begin
         named_step.retry_limit,
         task.context,
         named_step.inputs,
-        _dependency_results(step.workflow_step_id),
+        parents.results,
         named_step.timeout_seconds,
         task.tags,
         coalesce(task.priority, named_step.priority)
     from unnest(_claimed_steps.claim_ids) with ordinality as given (claim_id, place)
-    join step_claims claim
-        on claim.runner_id = _claimed_steps.runner_id and claim.claim_id = given.claim_id
-    join workflow_steps step on step.workflow_step_id = claim.workflow_step_id
-    join tasks task on task.task_id = step.task_id
-    join named_steps named_step on named_step.named_step_id = step.named_step_id
-    join named_tasks named_task on named_task.named_task_id = task.named_task_id
+    cross join lateral (
+        select found.workflow_step_id
+        from step_claims found
+        where found.runner_id = _claimed_steps.runner_id and found.claim_id = given.claim_id
+        offset 0
+    ) claim
+    cross join lateral (
+        select found.*
+        from workflow_steps found
+        where found.workflow_step_id = claim.workflow_step_id
+        offset 0
+    ) step
+    cross join lateral (
+        select found.*
+        from tasks found
+        where found.task_id = step.task_id
+        offset 0
+    ) task
+    cross join lateral (
+        select found.*
+        from named_steps found
+        where found.named_step_id = step.named_step_id
+        offset 0
+    ) named_step
+    cross join lateral (
+        select found.namespace, found.name, found.version
+        from named_tasks found
+        where found.named_task_id = task.named_task_id
+        offset 0
+    ) named_task
+    cross join lateral (
+        select coalesce(jsonb_object_agg(parent_name.name, finish.results), '{}') as results
+        from workflow_step_edges edge
+        cross join lateral (
+            select found.workflow_step_id, found.named_step_id, found.transition_count
+            from workflow_steps found
+            where found.workflow_step_id = edge.parent_step_id
+            offset 0
+        ) parent
+        cross join lateral (
+            select found.name
+            from named_steps found
+            where found.named_step_id = parent.named_step_id
+            offset 0
+        ) parent_name
+        cross join lateral (
+            select found.results
+            from workflow_step_transitions found
+            where found.workflow_step_id = parent.workflow_step_id
+                and found.sort_key = parent.transition_count
+            offset 0
+        ) finish
+        where edge.child_step_id = step.workflow_step_id
+    ) parents
     order by given.place;
 end;
 $$;

@@ -12,6 +12,8 @@ set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off
 as $$
+declare
+    v_now timestamptz := clock();
 begin
     if coalesce(_enqueue.step_ids, '{}') = '{}' then
         return;
@@ -19,17 +21,32 @@ begin
     insert into step_queue (workflow_step_id, enqueued_at, due_at, priority, queue)
     select
         step.workflow_step_id,
-        clock(),
+        v_now,
         case
             when step.state = 'error' then greatest(step.due_at, task.run_at)
-            when greatest(step.due_at, task.run_at) > clock() then greatest(step.due_at, task.run_at)
+            when greatest(step.due_at, task.run_at) > v_now then greatest(step.due_at, task.run_at)
         end,
         coalesce(task.priority, named_step.priority),
         named_step.queue
     from unnest(_enqueue.step_ids) as given (workflow_step_id)
-    join workflow_steps step on step.workflow_step_id = given.workflow_step_id
-    join tasks task on task.task_id = step.task_id
-    join named_steps named_step on named_step.named_step_id = step.named_step_id
+    cross join lateral (
+        select found.*
+        from workflow_steps found
+        where found.workflow_step_id = given.workflow_step_id
+        offset 0
+    ) step
+    cross join lateral (
+        select found.run_at, found.priority, found.paused, found.complete
+        from tasks found
+        where found.task_id = step.task_id
+        offset 0
+    ) task
+    cross join lateral (
+        select found.priority, found.queue
+        from named_steps found
+        where found.named_step_id = step.named_step_id
+        offset 0
+    ) named_step
     where not task.paused
         and not task.complete
         and (

@@ -20,7 +20,12 @@ begin
             union all
             select edge.child_step_id
             from unnest(_lock_steps.step_ids) as given (workflow_step_id)
-            join workflow_step_edges edge on edge.parent_step_id = given.workflow_step_id
+            cross join lateral (
+                select found.child_step_id
+                from workflow_step_edges found
+                where found.parent_step_id = given.workflow_step_id
+                offset 0
+            ) edge
             where _lock_steps.with_children
         )
     )

@@ -51,7 +51,7 @@ begin
                     and named_step.retryable
                     and step.attempts < named_step.retry_limit
                 then v_now + make_interval(
-                    secs => coalesce(reported.retry_after, _backoff_seconds(named_step, step.attempts))
+                    secs => coalesce(reported.retry_after, _backoff_seconds(named_step.definition, step.attempts))
                 )
             end,
             case when reported.outcome = 'fail' then reported.retry_after end,
@@ -67,10 +67,19 @@ begin
             retry_after double precision,
             delay double precision
         )
-        join workflow_steps step
-            on step.workflow_step_id = reported.workflow_step_id
-            and step.claim_id = reported.claim_id
-        join named_steps named_step on named_step.named_step_id = step.named_step_id
+        cross join lateral (
+            select found.*
+            from workflow_steps found
+            where found.workflow_step_id = reported.workflow_step_id
+            offset 0
+        ) step
+        cross join lateral (
+            select rules as definition, rules.retryable, rules.retry_limit
+            from named_steps rules
+            where rules.named_step_id = step.named_step_id
+            offset 0
+        ) named_step
+        where step.claim_id = reported.claim_id
         order by step.workflow_step_id
         returning workflow_step_transitions.claim_id
     )

@@ -49,7 +49,12 @@ begin
         array_agg(task.task_id) filter (where fact.is_open and not fact.can_go_on) as stuck
     into v_fact
     from unnest(_settle_tasks.stalled) as stalled (task_id)
-    join tasks task on task.task_id = stalled.task_id
+    cross join lateral (
+        select found.task_id, found.complete, found.failures
+        from tasks found
+        where found.task_id = stalled.task_id
+        offset 0
+    ) task
     cross join lateral (
         select
             _task_is_open(task.task_id) as is_open,

@@ -30,8 +30,18 @@ begin
             'in_progress',
             step.attempts + 1
         from unnest(_start_attempts.step_ids) with ordinality as taken (workflow_step_id, place)
-        join workflow_steps step on step.workflow_step_id = taken.workflow_step_id
-        join named_steps named_step on named_step.named_step_id = step.named_step_id
+        cross join lateral (
+            select found.*
+            from workflow_steps found
+            where found.workflow_step_id = taken.workflow_step_id
+            offset 0
+        ) step
+        cross join lateral (
+            select found.timeout_seconds
+            from named_steps found
+            where found.named_step_id = step.named_step_id
+            offset 0
+        ) named_step
         order by taken.place
         returning workflow_step_transitions.claim_id
     )

@@ -12,6 +12,8 @@ set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off
 as $$
+declare
+    v_margin interval := _setting_interval('timeout_margin');
 begin
     if not exists (select from entered where entered.to_state = 'in_progress') then
         return null;
@@ -28,7 +30,7 @@ begin
         entered.runner_id,
         entered.claim_id,
         entered.workflow_step_id,
-        entered.due_at + _setting_interval('timeout_margin')
+        entered.due_at + v_margin
     from entered
     where entered.to_state = 'in_progress';
     return null;

@@ -15,6 +15,8 @@ as $$
 declare
     v_entered bigint;
     v_projected bigint;
+    v_runners bigint[];
+    v_claims bigint[];
 begin
     update workflow_steps step
     set
@@ -24,8 +26,17 @@ begin
         due_at = entered.due_at,
         claim_id = case when entered.to_state = 'in_progress' then entered.claim_id end,
         runner_id = case when entered.to_state = 'in_progress' then entered.runner_id end
-    from entered
-    where step.workflow_step_id = entered.workflow_step_id
+    from (
+        select given.*, place.ctid as place
+        from entered given
+        cross join lateral (
+            select found.ctid
+            from workflow_steps found
+            where found.workflow_step_id = given.workflow_step_id
+            offset 0
+        ) place
+    ) entered
+    where step.ctid = entered.place
         and step.state = entered.from_state
         and step.transition_count = entered.sort_key - 1
         and entered.most_recent
@@ -46,17 +57,27 @@ begin
     with passed as (
         update workflow_step_transitions log
         set most_recent = false
-        from entered
-        where entered.sort_key > 1
-            and log.workflow_step_id = entered.workflow_step_id
-            and log.sort_key = entered.sort_key - 1
+        from (
+            select found.ctid as place
+            from entered given
+            cross join lateral (
+                select earlier.ctid
+                from workflow_step_transitions earlier
+                where earlier.workflow_step_id = given.workflow_step_id
+                    and earlier.sort_key = given.sort_key - 1
+                offset 0
+            ) found
+            where given.sort_key > 1
+        ) previous
+        where log.ctid = previous.place
         returning log.to_state, log.runner_id, log.claim_id
     )
+    select array_agg(distinct passed.runner_id), array_agg(passed.claim_id)
+    into v_runners, v_claims
+    from passed
+    where passed.to_state = 'in_progress';
     delete from step_claims held
-    using passed
-    where passed.to_state = 'in_progress'
-        and held.runner_id = passed.runner_id
-        and held.claim_id = passed.claim_id;
+    where held.runner_id = any (v_runners) and held.claim_id = any (v_claims);
     return null;
 end;
 $$;

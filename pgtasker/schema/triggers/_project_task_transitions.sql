@@ -20,8 +20,17 @@ begin
         state = entered.to_state,
         paused = entered.paused,
         transition_count = entered.sort_key
-    from entered
-    where task.task_id = entered.task_id
+    from (
+        select given.*, place.ctid as place
+        from entered given
+        cross join lateral (
+            select found.ctid
+            from tasks found
+            where found.task_id = given.task_id
+            offset 0
+        ) place
+    ) entered
+    where task.ctid = entered.place
         and task.state = entered.from_state
         and task.transition_count = entered.sort_key - 1
         and entered.most_recent
@@ -40,10 +49,19 @@ begin
 
     update task_transitions log
     set most_recent = false
-    from entered
-    where entered.sort_key > 1
-        and log.task_id = entered.task_id
-        and log.sort_key = entered.sort_key - 1;
+    from (
+        select found.ctid as place
+        from entered given
+        cross join lateral (
+            select earlier.ctid
+            from task_transitions earlier
+            where earlier.task_id = given.task_id
+                and earlier.sort_key = given.sort_key - 1
+            offset 0
+        ) found
+        where given.sort_key > 1
+    ) previous
+    where log.ctid = previous.place;
 
     perform _refuse(
         format('task %s cannot be %s', entered.task_id, entered.to_state),

@@ -22,22 +22,40 @@ declare
     v_delta integer[];
 begin
     delete from step_queue waiting
-    using entered
-    where entered.from_state <> 'in_progress'
-        and waiting.workflow_step_id = entered.workflow_step_id;
+    where waiting.workflow_step_id = any (
+        array(
+            select entered.workflow_step_id
+            from entered
+            where entered.from_state <> 'in_progress'
+        )
+    );
 
     with freeing as (
         select edge.child_step_id, count(*)::integer as parents
         from entered
-        join workflow_step_edges edge on edge.parent_step_id = entered.workflow_step_id
+        cross join lateral (
+            select found.child_step_id
+            from workflow_step_edges found
+            where found.parent_step_id = entered.workflow_step_id
+            offset 0
+        ) edge
         where _step_satisfies_children(entered.to_state)
         group by edge.child_step_id
     ),
     freed as (
         update workflow_steps child
         set unsatisfied_parents = child.unsatisfied_parents - freeing.parents
-        from freeing
-        where child.workflow_step_id = freeing.child_step_id
+        from (
+            select freeing.parents, place.ctid as place
+            from freeing
+            cross join lateral (
+                select found.ctid
+                from workflow_steps found
+                where found.workflow_step_id = freeing.child_step_id
+                offset 0
+            ) place
+        ) freeing
+        where child.ctid = freeing.place
         returning child.workflow_step_id, child.task_id, child.unsatisfied_parents, child.state
     )
     select
@@ -67,8 +85,18 @@ begin
         )
     into v_back, v_started, v_stalled
     from entered
-    join workflow_steps step on step.workflow_step_id = entered.workflow_step_id
-    join tasks task on task.task_id = step.task_id;
+    cross join lateral (
+        select found.task_id, found.processed
+        from workflow_steps found
+        where found.workflow_step_id = entered.workflow_step_id
+        offset 0
+    ) step
+    cross join lateral (
+        select found.state
+        from tasks found
+        where found.task_id = step.task_id
+        offset 0
+    ) task;
 
     perform _enqueue(v_freed || v_back);
 
@@ -78,10 +106,19 @@ begin
         select step.task_id, sum(_failures_after(entered.to_state, entered.due_at)
             - _failures_after(entered.from_state, passed.due_at))::integer as delta
         from entered
-        join workflow_steps step on step.workflow_step_id = entered.workflow_step_id
-        left join workflow_step_transitions passed
-            on passed.workflow_step_id = entered.workflow_step_id
-            and passed.sort_key = entered.sort_key - 1
+        cross join lateral (
+            select found.task_id
+            from workflow_steps found
+            where found.workflow_step_id = entered.workflow_step_id
+            offset 0
+        ) step
+        left join lateral (
+            select found.due_at
+            from workflow_step_transitions found
+            where found.workflow_step_id = entered.workflow_step_id
+                and found.sort_key = entered.sort_key - 1
+            offset 0
+        ) passed on true
         where entered.from_state = 'error' or entered.to_state in ('error', 'cancelled')
         group by step.task_id
         order by step.task_id
