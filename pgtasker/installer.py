@@ -323,7 +323,7 @@ def _require_no_dependents(cursor: psycopg.Cursor[Any], schema: str, known: Obje
     foreign = [str(row[0]) for row in cursor.fetchall()]
     if foreign:
         raise InstallError(
-            f"{_some(foreign)} depends on the install in schema {schema!r}: drop that first"
+            f"{_some(foreign)} depends on the install in schema {schema!r}: drop it first"
         )
 
 

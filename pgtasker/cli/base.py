@@ -24,12 +24,6 @@ from pgtasker.errors import EngineError, PgtaskerError, one_line
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_NOT_INSTALLED = (
-    psycopg.errors.InvalidSchemaName,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.UndefinedTable,
-)
-
 
 class Refused(PgtaskerError):  # noqa: N818 - the name is an outcome
     """The command ends with exit status 1 and this line."""
@@ -153,9 +147,6 @@ def find_step(client: Client, text: str) -> int:
 
 def _line(error: BaseException, settings: Settings | None) -> str:
     settings = settings or Settings()
-    if isinstance(error, _NOT_INSTALLED):
-        schema, database = settings.schema_name(), settings.database()
-        return f"pgtasker is not installed in schema {schema!r} of {database}: run pgtasker install"
     if isinstance(error, EngineError):
         return _with(one_line(error), error.detail, error.hint)
     if isinstance(error, psycopg.Error) and error.diag.message_primary:

@@ -1,0 +1,335 @@
+"""The command line: what it prints, where, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import CliRunner, Result
+
+from pgtasker import installer
+from pgtasker.cli import main
+from pgtasker.cli.output import seconds
+
+pytestmark = pytest.mark.newest_only  # what differs between servers is the business of others
+
+WORKFLOW = {
+    "namespace": "shop",
+    "name": "fulfil",
+    "version": "1.2.0",
+    "steps": [
+        {"name": "validate"},
+        {"name": "charge", "depends_on": ["validate"], "queue": "payments", "retry_limit": 1},
+        {"name": "ship", "depends_on": ["charge"], "skippable": True},
+    ],
+}
+MODULE = """\
+from pgtasker import Workflow
+
+chain = Workflow("chain", namespace="t")
+
+@chain.step
+def one(context):
+    return context["n"] + 1
+
+@chain.step
+def two(one):
+    if one > 100:
+        raise ValueError("too much")
+    return one * 2
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """The command on one database."""
+
+    dsn: str
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> Result:
+        return invoke("--dsn", self.dsn, *arguments, stdin=stdin)
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PGTASKER_DSN", "PGTASKER_SCHEMA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def invoke(*arguments: str, stdin: str | None = None) -> Result:
+    result = CliRunner().invoke(main, arguments, input=stdin, catch_exceptions=False)
+    if result.exit_code == 1:
+        assert result.stderr.startswith("pgtasker: ")
+        assert result.stderr.count("\n") == 1
+    return result
+
+
+@pytest.fixture
+def pgtasker(empty_dsn: str) -> Command:
+    """The command, on a database with an install."""
+    with psycopg.connect(empty_dsn) as conn:
+        installer.install(conn, "pgtasker")
+    return Command(empty_dsn)
+
+
+@pytest.fixture
+def task(pgtasker: Command, tmp_path: Path) -> str:
+    """A started task of a registered workflow."""
+    file = tmp_path / "fulfil.json"
+    file.write_text(json.dumps(WORKFLOW))
+    assert pgtasker("register", str(file)).output == "registered shop/fulfil 1.2.0\n"
+    started = pgtasker("start", "shop/fulfil", '{"order": 7}', "--tag", "vip", "--key", "order-7")
+    assert started.exit_code == 0
+    return started.output.strip()
+
+
+def data(result: Result) -> Any:
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_every_command_explains_itself() -> None:
+    """Each has a help text, and those that read have --json."""
+    for name, command in main.commands.items():
+        result = invoke(name, "--help")
+        assert result.exit_code == 0
+        assert command.help
+        if name in ("list", "show", "why"):
+            assert "--json" in result.output
+
+
+def test_install_twice_is_no_failure_and_uninstall_asks(empty_dsn: str) -> None:
+    """Installing is idempotent; removing needs a yes."""
+    assert "installed pgtasker" in invoke("install", "--dsn", empty_dsn).output
+    again = invoke("install", "--dsn", empty_dsn)
+    assert (again.exit_code, "already installed" in again.output) == (0, True)
+    assert invoke("uninstall", "--dsn", empty_dsn).exit_code == 1
+    assert "uninstalled" in invoke("uninstall", "--yes", "--dsn", empty_dsn).output
+    assert "nothing is installed" in invoke("uninstall", "--yes", "--dsn", empty_dsn).stderr
+
+
+def test_the_printed_sql_installs(empty_dsn: str) -> None:
+    """`sql` and `install --dry-run` print the same script; running it is an install."""
+    script = invoke("sql", "--schema", "Other one").stdout
+    assert script == invoke("install", "--dry-run", "--schema", "Other one").stdout
+    with psycopg.connect(empty_dsn) as conn:
+        conn.execute(script.encode())
+    listed = invoke("--schema", "Other one", "list", "--json", "--dsn", empty_dsn)
+    assert data(listed) == []
+
+
+def test_options_count_before_the_command_and_after_it(pgtasker: Command) -> None:
+    """--dsn and --schema may stand on either side; the one after the command wins."""
+    assert data(pgtasker("--schema", "pgtasker", "list", "--json")) == []
+    assert pgtasker("--schema", "nowhere", "list").exit_code == 1
+    assert data(pgtasker("--schema", "nowhere", "list", "--json", "--schema", "pgtasker")) == []
+
+
+def test_a_started_task_is_listed_and_shown(pgtasker: Command, task: str) -> None:
+    """What was given to `start` is what `list` and `show` print, as text and as JSON."""
+    [listed] = data(pgtasker("list", "--namespace", "shop", "--tag", "vip", "--json"))
+    assert (listed["name"], listed["idempotency_key"]) == ("fulfil", "order-7")
+    assert "shop/fulfil" in pgtasker("list").output
+    assert pgtasker("list", "--state", "complete").output == "no tasks\n"
+    shown = data(pgtasker("show", task, "--json"))
+    assert shown["task"]["context"] == {"order": 7}
+    assert [step["name"] for step in shown["steps"]] == ["validate", "charge", "ship"]
+    text = pgtasker("show", task).output
+    assert "  charge" in text
+    assert "0 of 3 steps done" in text
+
+
+def test_the_same_key_gives_the_same_task(pgtasker: Command, task: str) -> None:
+    """An idempotency key starts one task, and other content under it is refused."""
+    again = ("start", "shop/fulfil", '{"order": 7}', "--key", "order-7")
+    assert data(pgtasker(*again, "--json")) == {"task_id": int(task)}
+    other = pgtasker("start", "shop/fulfil", "-", "--key", "order-7", stdin='{"order": 8}')
+    assert other.exit_code == 1
+    assert task in other.stderr
+
+
+def test_why_answers_in_words(pgtasker: Command, task: str) -> None:
+    """A step is named by its id or by task and name."""
+    by_name = data(pgtasker("why", f"{task}/charge", "--json"))
+    assert by_name["reasons"][0]["reason"] == "waiting_for_parents"
+    by_id = pgtasker("why", str(by_name["workflow_step_id"]))
+    assert by_id.output.splitlines()[0] == by_name["reasons"][0]["explanation"]
+    unknown = pgtasker("why", f"{task}/nix")
+    assert "its steps are validate, charge, ship" in unknown.stderr
+
+
+def test_operators_reach_tasks_steps_and_queues(pgtasker: Command, task: str) -> None:
+    """Each verb is one call; who and why are in the log."""
+
+    def state() -> tuple[str, bool]:
+        shown = data(pgtasker("show", task, "--json"))["task"]
+        return shown["state"], shown["paused"]
+
+    assert pgtasker("pause", task, "--reason", "lunch", "--actor", "ann").exit_code == 0
+    assert state()[1]
+    assert pgtasker("resume", task).output == f"task {task}: resumed\n"
+    assert pgtasker("pause", "payments").output == "queue payments: paused\n"
+    assert pgtasker("resume", "payments").exit_code == 0
+    resolved = pgtasker("resolve", f"{task}/validate", "--results", '{"by": "hand"}')
+    assert resolved.exit_code == 0
+    assert pgtasker("skip", f"{task}/ship").exit_code == 0
+    assert pgtasker("cancel", task).exit_code == 0
+    assert state() == ("cancelled", False)
+    assert pgtasker("retry", task).exit_code == 1
+    with psycopg.connect(pgtasker.dsn) as conn:
+        query = "select reason, actor from pgtasker.get_task_history(%s) where actor = 'ann'"
+        assert conn.execute(query, [task]).fetchall() == [("lunch", "ann")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("start", "shop/fulfil", "{not json"),
+        ("start", "shop/fulfil", "{}", "--run-at", "soon"),
+        ("why", "abc"),
+        ("why", "12/"),
+        ("retry", "payments"),
+        ("show", "abc"),
+        ("list", "--state", "done"),
+        ("run",),
+        ("nix",),
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
+    """What is wrong in the command itself is found before anything is connected."""
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("show", "999"), "unknown task 999"),
+        (("why", "999"), "unknown step 999"),
+        (("cancel", "999"), "unknown task 999"),
+        (("start", "nix"), "nix"),
+        (("list", "--schema", "nowhere"), "nowhere"),
+        (("run", "no_such_module"), "no module 'no_such_module'"),
+        (("register", "no_such_module"), "no module 'no_such_module'"),
+        (("register", "no_such.json"), "cannot read 'no_such.json'"),
+        (("demo", "/no/such/directory"), "there is no directory '/no/such/directory'"),
+    ],
+)
+def test_what_does_not_exist_is_one_line_and_status_1(
+    pgtasker: Command, arguments: tuple[str, ...], said: str
+) -> None:
+    """No traceback: one line that names what was asked for."""
+    result = pgtasker(*arguments)
+    assert (result.exit_code, said in result.stderr) == (1, True), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "cannot be parsed"),
+        ("[]", "holds no workflow"),
+        ('{"name": "x", "steps": []}', "steps"),
+        ('{"name": "x", "steps": [{"name": "a", "depends_on": ["b"]}]}', "b"),
+    ],
+)
+def test_a_bad_definition_is_one_line(
+    pgtasker: Command, tmp_path: Path, content: str, said: str
+) -> None:
+    """Whether the file or the database finds the mistake, it is said in one line."""
+    file = tmp_path / "bad.json"
+    file.write_text(content)
+    result = pgtasker("register", str(file))
+    assert (result.exit_code, said in result.stderr) == (1, True), result.stderr
+
+
+def test_no_server_is_one_line_without_a_password() -> None:
+    """The line says where it was looked for, and never shows a password."""
+    result = invoke("list", "--dsn", "postgresql://ann:secret@127.0.0.1:1/db")
+    assert result.exit_code == 1
+    assert "127.0.0.1" in result.stderr
+    assert "secret" not in result.stderr
+
+
+def test_an_empty_directory_has_no_demo(tmp_path: Path) -> None:
+    """It is said before any server is started."""
+    result = invoke("demo", str(tmp_path))
+    assert (result.exit_code, "has no files in it" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0004, "0 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1.0 s"),
+        (59.9, "59.9 s"),
+        (61, "1 min 1 s"),
+        (7260, "2 h 1 min"),
+    ],
+)
+def test_durations_are_words(value: float, words: str) -> None:
+    """Short ones are precise, long ones are readable."""
+    assert seconds(value) == words
+
+
+@pytest.fixture
+def runner(pgtasker: Command, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """`pgtasker run` in a process of its own."""
+    (tmp_path / "cli_chain.py").write_text(MODULE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pgtasker", "run", "cli_chain"],
+        cwd=tmp_path,
+        env={**os.environ, "PGTASKER_DSN": pgtasker.dsn},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "runner registered" in line:
+            break
+    yield process
+    process.kill()
+    process.wait()
+    process.stderr.close()
+
+
+def test_a_runner_runs_what_is_started_and_stops_when_told(
+    pgtasker: Command, runner: subprocess.Popen[str]
+) -> None:
+    """`start --wait` prints the results and fails with the task; SIGTERM is a clean end."""
+    done = pgtasker("start", "t/chain", '{"n": 1}', "--wait", "--timeout", "30", "--json")
+    assert data(done)["results"] == {"two": 4}
+    failed = pgtasker("start", "t/chain", '{"n": "x"}', "--wait", "--timeout", "0.01")
+    assert "is still" in failed.stderr
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(20) == 0
+
+
+def test_the_demo_runs_to_its_end(pgtasker: Command, tmp_path: Path) -> None:
+    """On a small directory: a line for each change, a retry, the report, and what to try next."""
+    (tmp_path / "a.py").write_text("import os, sys\n\ndef f():\n    return 1\n")
+    (tmp_path / "b.py").write_text("import os\n")
+    (tmp_path / "copy.py").write_text("import os\n")
+    (tmp_path / "broken.py").write_text("def (\n")
+    (tmp_path / os.fsdecode(b"odd \xff.bin")).write_bytes(b"\0\1")
+    (tmp_path / "nowhere").symlink_to("/no/such/file")
+    result = pgtasker("demo", str(tmp_path))
+    assert result.exit_code == 0, result.stderr
+    assert "find_duplicates: error (RetryableError" in result.output
+    assert "find_duplicates: complete" in result.output
+    assert "5 files in 1 directories" in result.output
+    assert "Duplicates: 1 groups" in result.output
+    assert "3 Python files parsed, 1 could not be; 1 of 1 public" in result.output
+    commands = result.output.partition("Try next")[2].strip().splitlines()
+    assert len(commands) == 3
+    assert all(" --dsn " in command for command in commands)
