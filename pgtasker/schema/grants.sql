@@ -37,6 +37,7 @@ revoke execute on function
     _task_condition,
     _move_tasks,
     _settle_tasks,
+    _free_children,
     _fill_step_transition,
     _project_step_transitions,
     _hold_claims,

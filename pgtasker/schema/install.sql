@@ -61,6 +61,7 @@
 \ir functions/_task_condition.sql
 \ir functions/_move_tasks.sql
 \ir functions/_settle_tasks.sql
+\ir functions/_free_children.sql
 
 -- What happens by itself
 \ir triggers/_fill_step_transition.sql

@@ -1,10 +1,11 @@
 -- _expire_runners: takeover. A runner whose lease is over, or whose suspicion is confirmed, ends;
 -- what it held goes back at once, and its last attempts count.
 --
--- Locks the runners for update, against claims in flight, then their steps.
+-- Locks the runners for update, against claims in flight, then their steps. Returns whether there
+-- was anything to give back.
 
 create function _expire_runners()
-returns void
+returns boolean
 language plpgsql
 volatile
 set search_path from current
@@ -12,6 +13,8 @@ as $$
 declare
     v_now timestamptz := clock();
     v_queues text[];
+    v_step_ids bigint[];
+    v_claim_ids bigint[];
 begin
     with dead as (
         select runner.runner_id, runner.queues, runner.waiting_until, reason.reason
@@ -44,17 +47,19 @@ begin
     -- A wake-up may have gone to the dead: pass it on.
     perform _wake(v_queues, v_now);
 
-    perform _give_back(array_agg(claim.claim_id), claim.runner_id, true, 'the runner was lost')
+    select array_agg(claim.workflow_step_id), array_agg(claim.claim_id)
+    into v_step_ids, v_claim_ids
     from (
-        select held.runner_id, held.claim_id
+        select held.workflow_step_id, held.claim_id
         from step_claims held
         join runners runner on runner.runner_id = held.runner_id
         where runner.ended_at is not null
         limit 1000
-    ) claim
-    group by claim.runner_id;
+    ) claim;
+    perform _give_back(v_step_ids, v_claim_ids, true, 'the runner was lost');
+    return v_claim_ids is not null;
 end;
 $$;
 
 comment on function _expire_runners() is
-    'End runners that are dead and give their steps back.';
+    'End runners that are dead and give their steps back; true if there were any steps.';

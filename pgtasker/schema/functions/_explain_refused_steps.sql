@@ -23,6 +23,11 @@ begin
             when not v_row.most_recent then 'a new transition must be the most recent one'
             when v_row.to_state = 'in_progress' and (v_row.claim_id is null or v_row.runner_id is null)
                 then 'in_progress needs a runner_id and a claim_id'
+            when v_row.to_state = 'skipped' and not (
+                select named_step.skippable
+                from named_steps named_step
+                where named_step.named_step_id = v_step.named_step_id
+            ) then 'the step is not declared skippable'
             when v_step.transition_count >= v_row.sort_key and v_step.state = v_row.to_state
                 then 'the step appears twice, or its sort_key or from_state is not what it is now'
             when v_step.state <> v_row.from_state then

@@ -3,7 +3,7 @@
 -- A lost attempt counts (and its step fails for good if it was the last one); a released one does
 -- not. Steps whose row is locked are about to get an outcome and are left alone.
 
-create function _give_back(claim_ids bigint[], runner_id bigint, counts boolean, reason text)
+create function _give_back(step_ids bigint[], claim_ids bigint[], counts boolean, reason text)
 returns void
 language plpgsql
 volatile
@@ -14,18 +14,16 @@ set enable_seqscan = off
 set jit = off
 as $$
 begin
-    if _give_back.claim_ids = '{}' then
+    if coalesce(_give_back.claim_ids, '{}') = '{}' then
         return;
     end if;
     with held as (
         select step.*
-        from unnest(_give_back.claim_ids) as given (claim_id)
-        join step_claims claim
-            on claim.runner_id = _give_back.runner_id and claim.claim_id = given.claim_id
-        join workflow_steps step on step.workflow_step_id = claim.workflow_step_id
-        where step.claim_id = claim.claim_id
+        from workflow_steps step
+        where step.workflow_step_id = any (_give_back.step_ids)
+            and step.claim_id = any (_give_back.claim_ids)
         order by step.workflow_step_id
-        for update of step skip locked
+        for update skip locked
     )
     insert into workflow_step_transitions (
         workflow_step_id, created_at, runner_id, claim_id, sort_key, from_state, to_state,
@@ -58,5 +56,5 @@ begin
 end;
 $$;
 
-comment on function _give_back(bigint[], bigint, boolean, text) is
-    'Return claimed steps of a runner to the queue; optionally the attempt counts.';
+comment on function _give_back(bigint[], bigint[], boolean, text) is
+    'Return claimed steps to the queue; optionally the attempt counts.';

@@ -10,7 +10,7 @@ declare
     v_step workflow_steps;
 begin
     perform _require('workflow_step_id', _lock_step.workflow_step_id is not null);
-    perform _lock_steps(array[_lock_step.workflow_step_id]);
+    perform _lock_steps(array[_lock_step.workflow_step_id], array[_lock_step.workflow_step_id]);
     select step.*
     into v_step
     from workflow_steps step

@@ -1,7 +1,7 @@
 -- _lock_steps: the first half of the lock order. All the steps that a writer reports, and the
--- children whose counters follow, in one ascending pass, before it touches the log.
+-- children of those that may finish, in one ascending pass, before it touches the log.
 
-create function _lock_steps(step_ids bigint[], with_children boolean default true)
+create function _lock_steps(step_ids bigint[], finishing_ids bigint[])
 returns void
 language plpgsql
 volatile
@@ -19,14 +19,13 @@ begin
             select unnest(_lock_steps.step_ids)
             union all
             select edge.child_step_id
-            from unnest(_lock_steps.step_ids) as given (workflow_step_id)
+            from unnest(_lock_steps.finishing_ids) as given (workflow_step_id)
             cross join lateral (
                 select found.child_step_id
                 from workflow_step_edges found
                 where found.parent_step_id = given.workflow_step_id
                 offset 0
             ) edge
-            where _lock_steps.with_children
         )
     )
     order by step.workflow_step_id
@@ -34,5 +33,5 @@ begin
 end;
 $$;
 
-comment on function _lock_steps(bigint[], boolean) is
-    'Lock steps, and their children, in ascending order.';
+comment on function _lock_steps(bigint[], bigint[]) is
+    'Lock steps, and the children of those that may finish, in ascending order.';

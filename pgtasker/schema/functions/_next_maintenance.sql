@@ -17,6 +17,12 @@ begin
         v_now + interval '50 ms',
         least(
             _next_due(),
+            (
+                select min(runner.ended_at)
+                from step_claims claim
+                join runners runner on runner.runner_id = claim.runner_id
+                where runner.ended_at is not null
+            ),
             (select min(claim.timeout_at) from step_claims claim where claim.timeout_at is not null),
             (select min(runner.lease_expires_at) from runners runner where runner.ended_at is null),
             v_now + make_interval(secs => case

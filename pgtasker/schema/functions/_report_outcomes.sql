@@ -21,6 +21,11 @@ begin
         array(
             select (reported.outcome ->> 'workflow_step_id')::bigint
             from jsonb_array_elements(outcomes) as reported (outcome)
+        ),
+        array(
+            select (reported.outcome ->> 'workflow_step_id')::bigint
+            from jsonb_array_elements(outcomes) as reported (outcome)
+            where reported.outcome ->> 'outcome' = 'complete'
         )
     );
     v_now := clock();

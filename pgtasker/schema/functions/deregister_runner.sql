@@ -9,6 +9,8 @@ set search_path from current
 as $$
 declare
     v_runner runners;
+    v_step_ids bigint[];
+    v_claim_ids bigint[];
 begin
     select runner.*
     into v_runner
@@ -18,24 +20,12 @@ begin
     if v_runner.runner_id is null or v_runner.ended_at is not null then
         perform _refuse_runner(deregister_runner.runner_id, v_runner);
     end if;
-    perform _lock_steps(
-        array(
-            select claim.workflow_step_id
-            from step_claims claim
-            where claim.runner_id = deregister_runner.runner_id
-        ),
-        false
-    );
-    perform _give_back(
-        array(
-            select claim.claim_id
-            from step_claims claim
-            where claim.runner_id = deregister_runner.runner_id
-        ),
-        deregister_runner.runner_id,
-        false,
-        'the runner was deregistered'
-    );
+    select array_agg(claim.workflow_step_id), array_agg(claim.claim_id)
+    into v_step_ids, v_claim_ids
+    from step_claims claim
+    where claim.runner_id = deregister_runner.runner_id;
+    perform _lock_steps(v_step_ids, '{}');
+    perform _give_back(v_step_ids, v_claim_ids, false, 'the runner was deregistered');
     update runners runner
     set ended_at = clock(), end_reason = 'deregistered', waiting_until = null, lock_pid = null
     where runner.runner_id = deregister_runner.runner_id;

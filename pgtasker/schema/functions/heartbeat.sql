@@ -13,6 +13,8 @@ as $$
 declare
     v_runner runners := _require_runner(heartbeat.runner_id);
     v_has_lock boolean;
+    v_step_ids bigint[];
+    v_claim_ids bigint[];
 begin
     v_has_lock := v_runner.lock_pid = pg_backend_pid()
         and v_runner.incarnation = pg_postmaster_start_time();
@@ -34,16 +36,11 @@ begin
         return;
     end if;
 
-    perform _give_back(
-        array(
-            select claim.claim_id
-            from step_claims claim
-            where claim.runner_id = heartbeat.runner_id and claim.claim_id <> all (heartbeat.held)
-        ),
-        heartbeat.runner_id,
-        false,
-        'the runner does not have it'
-    );
+    select array_agg(claim.workflow_step_id), array_agg(claim.claim_id)
+    into v_step_ids, v_claim_ids
+    from step_claims claim
+    where claim.runner_id = heartbeat.runner_id and claim.claim_id <> all (heartbeat.held);
+    perform _give_back(v_step_ids, v_claim_ids, false, 'the runner does not have it');
     return query
     select given.claim_id
     from unnest(heartbeat.held) as given (claim_id)

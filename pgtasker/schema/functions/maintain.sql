@@ -18,8 +18,10 @@ begin
     perform _look_at_queues();
     perform _promote_due(1000);
     perform _suspect_runners();
-    perform _expire_runners();
-    perform _expire_attempts();
+    -- One of the two in a transaction: each locks tasks in ascending order, both together do not.
+    if not _expire_runners() then
+        perform _expire_attempts();
+    end if;
     delete from runners runner
     where runner.ended_at < v_now - _setting_interval('runner_retention')
         and not exists (select from step_claims claim where claim.runner_id = runner.runner_id);

@@ -11,7 +11,7 @@ as $$
 declare
     v_step workflow_steps;
 begin
-    perform _lock_steps(array[new.workflow_step_id]);
+    perform _lock_steps(array[new.workflow_step_id], array[new.workflow_step_id]);
     select step.*
     into v_step
     from workflow_steps step

@@ -44,10 +44,15 @@ begin
         and entered.attempts = _attempts_after(
             step.attempts, entered.from_state, entered.to_state, entered.attempt_counts
         )
-        and (
-            entered.to_state <> 'in_progress'
-            or (entered.claim_id is not null and entered.runner_id is not null)
-        );
+        and case entered.to_state
+            when 'in_progress' then entered.claim_id is not null and entered.runner_id is not null
+            when 'skipped' then (
+                select named_step.skippable
+                from named_steps named_step
+                where named_step.named_step_id = step.named_step_id
+            )
+            else true
+        end;
     get diagnostics v_projected = row_count;
     select count(*) into v_entered from entered;
     if v_projected <> v_entered then

@@ -67,16 +67,22 @@ begin
         format('task %s cannot be %s', entered.task_id, entered.to_state),
         case entered.to_state
             when 'complete' then 'It has steps that are unfinished or failed.'
+            when 'pending' then 'It has steps in progress.'
             else 'It has steps that run or can run, or none that failed.'
         end,
         'The engine moves a task when its steps have moved; see get_task_steps.',
         'object_not_in_prerequisite_state'
     )
     from entered
-    where entered.to_state in ('complete', 'error')
+    where entered.to_state in ('complete', 'error', 'pending')
         and entered.from_state <> entered.to_state
         and case entered.to_state
             when 'complete' then _task_is_open(entered.task_id)
+            when 'pending' then entered.from_state = 'in_progress' and exists (
+                select
+                from workflow_steps step
+                where step.task_id = entered.task_id and step.in_process
+            )
             else not _task_is_open(entered.task_id) or _task_can_go_on(entered.task_id)
         end;
     return null;

@@ -30,40 +30,17 @@ begin
         )
     );
 
-    with freeing as (
-        select edge.child_step_id, count(*)::integer as parents
-        from entered
-        cross join lateral (
-            select found.child_step_id
-            from workflow_step_edges found
-            where found.parent_step_id = entered.workflow_step_id
-            offset 0
-        ) edge
-        where _step_satisfies_children(entered.to_state)
-        group by edge.child_step_id
-    ),
-    freed as (
-        update workflow_steps child
-        set unsatisfied_parents = child.unsatisfied_parents - freeing.parents
-        from (
-            select freeing.parents, place.ctid as place
-            from freeing
-            cross join lateral (
-                select found.ctid
-                from workflow_steps found
-                where found.workflow_step_id = freeing.child_step_id
-                offset 0
-            ) place
-        ) freeing
-        where child.ctid = freeing.place
-        returning child.workflow_step_id, child.task_id, child.unsatisfied_parents, child.state
-    )
     select
         coalesce(array_agg(freed.workflow_step_id), '{}'),
         coalesce(array_agg(freed.task_id), '{}')
     into v_freed, v_freed_tasks
-    from freed
-    where freed.unsatisfied_parents = 0 and freed.state = 'pending';
+    from _free_children(
+        array(
+            select entered.workflow_step_id
+            from entered
+            where _step_satisfies_children(entered.to_state)
+        )
+    ) freed;
 
     select
         array_agg(entered.workflow_step_id) filter (

@@ -1,0 +1,54 @@
+-- _free_children: finished parents count down their children; returns those that wait for none now.
+--
+-- The children are locked by whoever reported the parents.
+
+create function _free_children(finished_ids bigint[])
+returns table (workflow_step_id bigint, task_id bigint)
+language plpgsql
+volatile
+set search_path from current
+set enable_hashjoin = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
+as $$
+begin
+    if _free_children.finished_ids = '{}' then
+        return;
+    end if;
+    return query
+    with freeing as (
+        select edge.child_step_id, count(*)::integer as parents
+        from unnest(_free_children.finished_ids) as finished (workflow_step_id)
+        cross join lateral (
+            select found.child_step_id
+            from workflow_step_edges found
+            where found.parent_step_id = finished.workflow_step_id
+            offset 0
+        ) edge
+        group by edge.child_step_id
+    ),
+    freed as (
+        update workflow_steps child
+        set unsatisfied_parents = child.unsatisfied_parents - freeing.parents
+        from (
+            select freeing.parents, place.ctid as place
+            from freeing
+            cross join lateral (
+                select found.ctid
+                from workflow_steps found
+                where found.workflow_step_id = freeing.child_step_id
+                offset 0
+            ) place
+        ) freeing
+        where child.ctid = freeing.place
+        returning child.workflow_step_id, child.task_id, child.unsatisfied_parents, child.state
+    )
+    select freed.workflow_step_id, freed.task_id
+    from freed
+    where freed.unsatisfied_parents = 0 and freed.state = 'pending';
+end;
+$$;
+
+comment on function _free_children(bigint[]) is
+    'Count finished parents down; returns the children that wait for no parent any more.';
