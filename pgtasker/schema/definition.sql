@@ -24,7 +24,8 @@ create index named_tasks_family on named_tasks (family_id);
 comment on table named_tasks is
     'Workflows: one row for each version of each workflow.';
 comment on column named_tasks.family_id is
-    'The first registered version of the same namespace and name: idempotency keys count per family.';
+    'The first registered version of the same namespace and name: idempotency keys count per '
+    'family.';
 comment on column named_tasks.revision is
     'Grows when the version is registered with other content; new tasks use the newest revision.';
 

@@ -71,8 +71,8 @@ create unique index workflow_steps_task on workflow_steps (task_id, workflow_ste
 comment on table workflow_steps is
     'Steps of tasks; everything but the three ids at the start is a projection of the log.';
 comment on column workflow_steps.due_at is
-    'When something happens by itself: the retry of an error (null: never), the end of a snooze of a '
-    'pending step, the timeout of an attempt.';
+    'When something happens by itself: the retry of an error (null: never), the end of a snooze '
+    'of a pending step, the timeout of an attempt.';
 
 create table workflow_step_edges (
     parent_step_id bigint not null,
@@ -100,7 +100,8 @@ create table task_transitions (
 ) with (fillfactor = 80);
 
 comment on table task_transitions is
-    'The log of tasks: append-only, ordered by sort_key; a row that keeps the state pauses or resumes.';
+    'The log of tasks: append-only, ordered by sort_key; a row that keeps the state pauses or '
+    'resumes.';
 comment on column task_transitions.actor is
     'Who did it; null: the engine.';
 

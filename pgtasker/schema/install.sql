@@ -1,9 +1,9 @@
 -- The schema of pgtasker in load order. Run with search_path = <schema>, pg_temp.
 --
--- A task is a run of a workflow. What happens to it and to its steps is inserted into a log; triggers
--- guard the log and project it: onto the state of steps and tasks, into the queue where ready steps
--- wait for runners, and back into the log when a task starts, ends or fails. A runner claims steps
--- from the queue, executes them and reports outcomes, which are log rows again.
+-- A task is a run of a workflow. What happens to it and to its steps is inserted into a log;
+-- triggers guard the log and project it: onto the state of steps and tasks, into the queue where
+-- ready steps wait for runners, and back into the log when a task starts, ends or fails. A runner
+-- claims steps from the queue, executes them and reports outcomes, which are log rows again.
 
 -- Time and settings
 \ir functions/clock.sql

@@ -27,4 +27,5 @@ create type task_detail as (
 );
 
 comment on type task_detail is
-    'Everything about one task: results holds those of its leaf steps, error those of failed steps.';
+    'Everything about one task: results holds those of its leaf steps, error those of failed '
+    'steps.';

@@ -31,7 +31,8 @@ values
     ('recent_days', '30', 'integer',
      'How many days the recent tier of views looks back.');
 
--- One row that the engine keeps between calls; whoever holds its row lock does the work of this second.
+-- One row that the engine keeps between calls; whoever holds its row lock does the work of this
+-- second.
 
 create table housekeeping (
     singleton boolean not null default true,

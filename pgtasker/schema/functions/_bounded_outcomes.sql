@@ -36,7 +36,10 @@ begin
         from jsonb_array_elements(outcomes) with ordinality as given (outcome, place)
         cross join lateral (
             select
-                case given.outcome ->> 'outcome' when 'fail' then 'error' else 'results' end as name,
+                case given.outcome ->> 'outcome'
+                    when 'fail' then 'error'
+                    else 'results'
+                end as name,
                 coalesce(
                     octet_length(
                         (given.outcome -> case given.outcome ->> 'outcome'

@@ -32,7 +32,11 @@ begin
             cross join lateral (
                 select _field_problems('step', left(named.label, 250), step.value) as problem
                 union all
-                select _field_problems('backoff', left(named.label, 250) || ', backoff', step.value -> 'backoff')
+                select _field_problems(
+                    'backoff',
+                    left(named.label, 250) || ', backoff',
+                    step.value -> 'backoff'
+                )
                 where jsonb_typeof(step.value -> 'backoff') = 'object'
             ) as found
             where problem is not null

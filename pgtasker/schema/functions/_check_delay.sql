@@ -9,7 +9,11 @@ as $$
 begin
     if _check_delay.seconds not between 0 and 3155760000 then
         perform _refuse(
-            format('%s must be 0 seconds to 100 years, not %s seconds', _check_delay.parameter, _check_delay.seconds),
+            format(
+                '%s must be 0 seconds to 100 years, not %s seconds',
+                _check_delay.parameter,
+                _check_delay.seconds
+            ),
             'It is the time from now until the step may run again.',
             format('Pass a %s in that range.', _check_delay.parameter)
         );

@@ -36,11 +36,17 @@ begin atomic
         values
             ('step log has a gap', entry.sort_key <> entry.place),
             ('step log does not follow', entry.from_state <> entry.previous_state),
-            ('step log has an illegal edge', not _step_edge_is_legal(entry.from_state, entry.to_state)),
+            (
+                'step log has an illegal edge',
+                not _step_edge_is_legal(entry.from_state, entry.to_state)
+            ),
             ('step log miscounts attempts', entry.attempts <> _attempts_after(
                 entry.previous_attempts, entry.from_state, entry.to_state, entry.attempt_counts
             )),
-            ('most_recent is not the last row', entry.most_recent <> (entry.place = entry.rows_in_all)),
+            (
+                'most_recent is not the last row',
+                entry.most_recent <> (entry.place = entry.rows_in_all)
+            ),
             ('claim ids do not grow', entry.to_state = 'in_progress'
                 and entry.claim_id <= entry.previous_claim_id)
     ) as broken (violation, holds)

@@ -26,12 +26,18 @@ begin
                 'workflow_step_id must be a whole number'
             when not coalesce(_is_id(given.outcome -> 'claim_id'), false) then
                 'claim_id must be a whole number'
-            when coalesce(given.outcome ->> 'outcome', '') not in ('complete', 'fail', 'release') then
+            when coalesce(
+                given.outcome ->> 'outcome',
+                ''
+            ) not in ('complete', 'fail', 'release') then
                 'outcome must be complete, fail or release'
             when given.outcome ->> 'outcome' = 'fail'
                 and coalesce(jsonb_typeof(given.outcome -> 'error'), 'null') = 'null' then
                 'fail needs an error'
-            when coalesce(jsonb_typeof(given.outcome -> 'retryable'), 'null') not in ('boolean', 'null')
+            when coalesce(
+                jsonb_typeof(given.outcome -> 'retryable'),
+                'null'
+            ) not in ('boolean', 'null')
                 then 'retryable must be true or false'
             when not _is_delay(given.outcome -> 'retry_after') then
                 'retry_after must be 0 to 3155760000 seconds'

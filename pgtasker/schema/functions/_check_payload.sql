@@ -12,7 +12,12 @@ declare
 begin
     if v_bytes > v_limit then
         perform _refuse(
-            format('%s has %s bytes, more than the limit of %s', _check_payload.parameter, v_bytes, v_limit),
+            format(
+                '%s has %s bytes, more than the limit of %s',
+                _check_payload.parameter,
+                v_bytes,
+                v_limit
+            ),
             'The setting payload_limit bounds every context, result and error.',
             'Store large data elsewhere and pass a reference to it, or raise payload_limit.',
             'program_limit_exceeded'

@@ -39,7 +39,8 @@ begin atomic
         or waiting.queue <> expected.queue
         or waiting.priority <> expected.priority
         or case
-            when waiting.due_at is null then expected.due_at > clock() or expected.current_state = 'error'
+            when waiting.due_at is null then
+                expected.due_at > clock() or expected.current_state = 'error'
             else waiting.due_at is distinct from expected.due_at
         end;
 end;

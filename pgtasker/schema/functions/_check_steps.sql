@@ -11,10 +11,19 @@ begin atomic
         on latest.workflow_step_id = step.workflow_step_id and latest.most_recent
     cross join lateral (
         values
-            ('step state is not what the log says', step.state <> coalesce(latest.to_state, 'pending')),
-            ('step counts its transitions wrongly', step.transition_count <> coalesce(latest.sort_key, 0)),
+            (
+                'step state is not what the log says',
+                step.state <> coalesce(latest.to_state, 'pending')
+            ),
+            (
+                'step counts its transitions wrongly',
+                step.transition_count <> coalesce(latest.sort_key, 0)
+            ),
             ('step counts its attempts wrongly', step.attempts <> coalesce(latest.attempts, 0)),
-            ('step is due at another time than the log says', step.due_at is distinct from latest.due_at),
+            (
+                'step is due at another time than the log says',
+                step.due_at is distinct from latest.due_at
+            ),
             ('step is held under another claim than the log says',
                 step.claim_id is distinct from
                 case when latest.to_state = 'in_progress' then latest.claim_id end),
@@ -33,9 +42,14 @@ begin atomic
                 from named_steps named_step
                 where named_step.named_step_id = step.named_step_id
             ))),
-            ('step has no task', not exists (select from tasks task where task.task_id = step.task_id)),
+            (
+                'step has no task',
+                not exists (select from tasks task where task.task_id = step.task_id)
+            ),
             ('step has no named step', not exists (
-                select from named_steps named_step where named_step.named_step_id = step.named_step_id
+                select
+                from named_steps named_step
+                where named_step.named_step_id = step.named_step_id
             ))
     ) as broken (violation, holds)
     where broken.holds

@@ -1,4 +1,5 @@
--- _check_tasks: tasks against the log and against their steps; none may wait for what cannot happen.
+-- _check_tasks: tasks against the log and against their steps; none may wait for what cannot
+-- happen.
 
 create function _check_tasks()
 returns table (violation text, task_id bigint, workflow_step_id bigint, details jsonb)
@@ -24,11 +25,23 @@ begin atomic
     ) steps
     cross join lateral (
         values
-            ('task state is not what the log says', task.state <> coalesce(latest.to_state, 'pending')),
-            ('task is paused otherwise than the log says', task.paused <> coalesce(latest.paused, false)),
-            ('task counts its transitions wrongly', task.transition_count <> coalesce(latest.sort_key, 0)),
+            (
+                'task state is not what the log says',
+                task.state <> coalesce(latest.to_state, 'pending')
+            ),
+            (
+                'task is paused otherwise than the log says',
+                task.paused <> coalesce(latest.paused, false)
+            ),
+            (
+                'task counts its transitions wrongly',
+                task.transition_count <> coalesce(latest.sort_key, 0)
+            ),
             ('task has no steps', steps.total = 0),
-            ('task counts its failures wrongly', not task.complete and task.failures <> steps.failures),
+            (
+                'task counts its failures wrongly',
+                not task.complete and task.failures <> steps.failures
+            ),
             ('task waits for something that cannot happen',
                 task.state in ('pending', 'in_progress') and steps.alive = 0),
             ('task is in error but can go on', task.state = 'error' and steps.alive > 0),

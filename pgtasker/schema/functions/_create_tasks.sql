@@ -59,7 +59,8 @@ begin
         from unnest(v_task_ids, _create_tasks.contexts, _create_tasks.idempotency_keys)
             as given (task_id, context, idempotency_key)
         order by given.idempotency_key, given.task_id
-        on conflict (idempotency_scope, idempotency_key) where idempotency_key is not null do nothing
+        on conflict (idempotency_scope, idempotency_key)
+            where idempotency_key is not null do nothing
         returning tasks.task_id
     )
     select array_agg(created.task_id order by created.task_id)

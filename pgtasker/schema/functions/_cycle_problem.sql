@@ -48,7 +48,10 @@ begin
         v_path := v_back || v_path;
     end loop;
     return (
-        select format('the steps form a cycle: %s', string_agg(v_names[node.node], ' -> ' order by node.place))
+        select format(
+            'the steps form a cycle: %s',
+            string_agg(v_names[node.node], ' -> ' order by node.place)
+        )
         from unnest(
             v_back || v_path[1 : array_position(v_path, v_back)]
         ) with ordinality as node (node, place)

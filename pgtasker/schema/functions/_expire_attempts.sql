@@ -17,7 +17,10 @@ begin
             'outcome', 'fail',
             'error', jsonb_build_object(
                 'type', 'Timeout',
-                'message', format('the attempt was still running at %s, past its timeout', overdue.timeout_at)
+                'message', format(
+                    'the attempt was still running at %s, past its timeout',
+                    overdue.timeout_at
+                )
             )
         )
     )

@@ -21,7 +21,9 @@ begin
             when not _step_edge_is_legal(v_row.from_state, v_row.to_state) then
                 format('a step cannot go from %s to %s', v_row.from_state, v_row.to_state)
             when not v_row.most_recent then 'a new transition must be the most recent one'
-            when v_row.to_state = 'in_progress' and (v_row.claim_id is null or v_row.runner_id is null)
+            when v_row.to_state = 'in_progress' and (
+                v_row.claim_id is null or v_row.runner_id is null
+            )
                 then 'in_progress needs a runner_id and a claim_id'
             when v_row.to_state = 'skipped' and not (
                 select named_step.skippable
@@ -31,13 +33,28 @@ begin
             when v_step.transition_count >= v_row.sort_key and v_step.state = v_row.to_state
                 then 'the step appears twice, or its sort_key or from_state is not what it is now'
             when v_step.state <> v_row.from_state then
-                format('from_state is %s, but the step is in state %s', v_row.from_state, v_step.state)
+                format(
+                    'from_state is %s, but the step is in state %s',
+                    v_row.from_state,
+                    v_step.state
+                )
             when v_step.transition_count <> v_row.sort_key - 1 then
-                format('sort_key is %s, but the next one is %s', v_row.sort_key, v_step.transition_count + 1)
-            else format('attempts is %s, which does not follow from %s', v_row.attempts, v_step.attempts)
+                format(
+                    'sort_key is %s, but the next one is %s',
+                    v_row.sort_key,
+                    v_step.transition_count + 1
+                )
+            else format(
+                'attempts is %s, which does not follow from %s',
+                v_row.attempts,
+                v_step.attempts
+            )
         end;
         if v_step.workflow_step_id is null
-            or (v_step.state, v_step.transition_count) is distinct from (v_row.to_state, v_row.sort_key)
+            or (
+                v_step.state,
+                v_step.transition_count
+            ) is distinct from (v_row.to_state, v_row.sort_key)
         then
             exit;
         end if;

@@ -21,7 +21,12 @@ begin
     limit 1;
     select task.* into v_task from tasks task where task.task_id = v_row.task_id;
     perform _refuse(
-        format('illegal transition of task %s from %s to %s', v_row.task_id, v_row.from_state, v_row.to_state),
+        format(
+            'illegal transition of task %s from %s to %s',
+            v_row.task_id,
+            v_row.from_state,
+            v_row.to_state
+        ),
         'Refused because: ' || case
             when v_task.task_id is null then 'no such task.'
             when v_row.from_state = v_row.to_state then
@@ -30,7 +35,8 @@ begin
                 format('a task cannot go from %s to %s.', v_row.from_state, v_row.to_state)
             when not v_row.most_recent then 'a new transition must be the most recent one.'
             else format(
-                'it does not follow from state %s (paused: %s) with sort_key %s, or names the task twice.',
+                'it does not follow from state %s (paused: %s) with sort_key %s, or names the '
+                'task twice.',
                 v_task.state, v_task.paused, v_task.transition_count
             )
         end,

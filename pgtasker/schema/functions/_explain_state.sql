@@ -18,7 +18,8 @@ begin
     if step.state = 'in_progress' then
         reason := 'running';
         explanation := format(
-            'It runs since %s on runner %s (%s): attempt %s of %s. The runner was last heard of at %s.',
+            'It runs since %s on runner %s (%s): attempt %s of %s. The runner was last heard of '
+            'at %s.',
             v_latest.created_at, v_runner.runner_id, v_runner.name, step.attempts,
             named_step.retry_limit, v_runner.last_heartbeat_at
         );
@@ -33,8 +34,8 @@ begin
     elsif step.state = 'error' then
         reason := 'failed';
         explanation := format(
-            'It failed for good at %s after %s of %s attempts%s. It needs retry_step, resolve_step or '
-            'cancel_task.',
+            'It failed for good at %s after %s of %s attempts%s. It needs retry_step, '
+            'resolve_step or cancel_task.',
             v_latest.created_at, step.attempts, named_step.retry_limit,
             coalesce(': ' || (v_latest.error ->> 'message'), '')
         );
@@ -47,7 +48,11 @@ begin
     else
         reason := 'finished';
         explanation := format('It is %s since %s.', step.state, v_latest.created_at);
-        details := jsonb_build_object('state', step.state, 'actor', v_latest.actor, 'reason', v_latest.reason);
+        details := jsonb_build_object(
+            'state', step.state,
+            'actor', v_latest.actor,
+            'reason', v_latest.reason
+        );
     end if;
     return next;
 end;

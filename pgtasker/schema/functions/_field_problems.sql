@@ -83,8 +83,13 @@ begin atomic
             )
         when field.kind = 'whole number' and field.number <> trunc(field.number) then
             format('%s: %s must be a whole number, not %s', label, field.name, field.number)
-        when field.name in ('namespace', 'name', 'queue', 'handler') and scope || field.name <> 'stepname'
-            and (field.value #>> '{}') !~ '^[^/[:cntrl:][:space:]]([^/[:cntrl:]]{0,198}[^/[:cntrl:][:space:]])?$'
+        when scope || field.name in (
+                'workflownamespace', 'workflowname', 'stepqueue', 'stephandler'
+            )
+            and (
+                length(field.value #>> '{}') not between 1 and 200
+                or (field.value #>> '{}') ~ '^[[:space:]]|[/[:cntrl:]]|[[:space:]]$'
+            )
         then
             format(
                 '%s: %s must be 1 to 200 characters without / and without spaces around it, not %s',

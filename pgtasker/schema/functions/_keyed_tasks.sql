@@ -18,7 +18,10 @@ declare
 begin
     select given.idempotency_key, task.task_id
     into v_key, v_task_id
-    from unnest(_keyed_tasks.contexts, _keyed_tasks.idempotency_keys) as given (context, idempotency_key)
+    from unnest(
+        _keyed_tasks.contexts,
+        _keyed_tasks.idempotency_keys
+    ) as given (context, idempotency_key)
     join tasks task
         on task.idempotency_scope = workflow.family_id
         and task.idempotency_key = given.idempotency_key
@@ -29,7 +32,8 @@ begin
         perform _refuse(
             format('idempotency key %s is taken by a task with other content', to_json(v_key)),
             format('task_id %s', v_task_id),
-            'Use a new key for new work; the same key needs the same context (and version, if given).',
+            'Use a new key for new work; the same key needs the same context (and version, if '
+            'given).',
             'TK002'
         );
     end if;

@@ -1,4 +1,5 @@
--- _live_heads: the first ready row of every queue and priority, by jumping from one pair to the next.
+-- _live_heads: the first ready row of every queue and priority, by jumping from one pair to the
+-- next.
 
 create function _live_heads()
 returns table (queue text, priority integer, "position" bigint)

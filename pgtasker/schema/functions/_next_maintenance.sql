@@ -23,7 +23,11 @@ begin
                 join runners runner on runner.runner_id = claim.runner_id
                 where runner.ended_at is not null
             ),
-            (select min(claim.timeout_at) from step_claims claim where claim.timeout_at is not null),
+            (
+                select min(claim.timeout_at)
+                from step_claims claim
+                where claim.timeout_at is not null
+            ),
             (select min(runner.lease_expires_at) from runners runner where runner.ended_at is null),
             v_now + make_interval(secs => case
                 when v_runners <= 2 then 1

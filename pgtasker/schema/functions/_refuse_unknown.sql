@@ -10,7 +10,9 @@ begin
     perform _refuse(
         format('unknown %s %s', noun, coalesce(id::text, 'null')),
         format('No %s of this install has the id %s.', noun, coalesce(id::text, 'null')),
-        format('Look the id up; the view task_list and get_task_steps show the ids of tasks and steps.'),
+        format(
+            'Look the id up; the view task_list and get_task_steps show the ids of tasks and steps.'
+        ),
         'no_data_found'
     );
 end;

@@ -56,7 +56,10 @@ begin
                     and named_step.retryable
                     and step.attempts < named_step.retry_limit
                 then v_now + make_interval(
-                    secs => coalesce(reported.retry_after, _backoff_seconds(named_step.definition, step.attempts))
+                    secs => coalesce(
+                        reported.retry_after,
+                        _backoff_seconds(named_step.definition, step.attempts)
+                    )
                 )
             end,
             case when reported.outcome = 'fail' then reported.retry_after end,

@@ -24,7 +24,9 @@ begin
     v_locked := array(
         select task.task_id
         from tasks task
-        where task.task_id = any (_settle_tasks.started || _settle_tasks.stalled || _settle_tasks.changed)
+        where task.task_id = any (
+            _settle_tasks.started || _settle_tasks.stalled || _settle_tasks.changed
+        )
             and not task.complete
         order by task.task_id
         for update

@@ -27,7 +27,9 @@ begin
             and lock.objsubid = 1
             and lock.granted
             and lock.database = (
-                select database.oid from pg_database database where database.datname = current_database()
+                select database.oid
+                from pg_database database
+                where database.datname = current_database()
             )
     ),
     suspect as (

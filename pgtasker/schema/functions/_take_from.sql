@@ -64,7 +64,10 @@ begin
         return v_taken;
     end if;
     select
-        coalesce(array_agg(locked.workflow_step_id order by array_position(v_taken, locked.workflow_step_id)
+        coalesce(array_agg(locked.workflow_step_id order by array_position(
+            v_taken,
+            locked.workflow_step_id
+        )
         ) filter (where locked.is_claimable), '{}'),
         array_agg(locked.workflow_step_id) filter (where not locked.is_claimable)
     into v_claimable, v_stale

@@ -22,7 +22,11 @@ volatile
 set search_path from current
 as $$
 declare
-    v_workflow named_tasks := _find_workflow(create_task.name, create_task.namespace, create_task.version);
+    v_workflow named_tasks := _find_workflow(
+        create_task.name,
+        create_task.namespace,
+        create_task.version
+    );
 begin
     perform _check_context('context', create_task.context);
     perform _check_bypass(v_workflow, create_task.bypass_steps);

@@ -21,7 +21,11 @@ volatile
 set search_path from current
 as $$
 declare
-    v_workflow named_tasks := _find_workflow(create_tasks.name, create_tasks.namespace, create_tasks.version);
+    v_workflow named_tasks := _find_workflow(
+        create_tasks.name,
+        create_tasks.namespace,
+        create_tasks.version
+    );
     v_limit bigint := get_setting('payload_limit');
 begin
     perform _require('contexts', create_tasks.contexts is not null);

@@ -26,13 +26,19 @@ begin
     from named_steps named_step
     where named_step.named_step_id = v_step.named_step_id;
 
-    if v_step.processed or v_step.state = 'in_progress' or (v_step.state = 'error' and v_step.due_at is null) then
+    if v_step.processed or v_step.state = 'in_progress' or (
+        v_step.state = 'error' and v_step.due_at is null
+    ) then
         return query select * from _explain_state(v_step, v_named);
         v_found := true;
     end if;
     if v_task.complete and not v_step.processed then
         reason := 'task_final';
-        explanation := format('Its task %s is %s: no step of it starts any more.', v_task.task_id, v_task.state);
+        explanation := format(
+            'Its task %s is %s: no step of it starts any more.',
+            v_task.task_id,
+            v_task.state
+        );
         details := jsonb_build_object('task_id', v_task.task_id, 'task_state', v_task.state);
         return next;
         v_found := true;

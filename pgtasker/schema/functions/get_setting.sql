@@ -7,7 +7,9 @@ stable
 set search_path from current
 as $$
 declare
-    v_value text := (select setting.value from settings setting where setting.name = get_setting.name);
+    v_value text := (
+        select setting.value from settings setting where setting.name = get_setting.name
+    );
 begin
     if v_value is null then
         perform _refuse(

@@ -43,7 +43,10 @@ begin
                 ),
                 '{}'
             ) as results,
-            jsonb_object_agg(named_step.name, finish.error) filter (where step.state = 'error') as error
+            jsonb_object_agg(
+                named_step.name,
+                finish.error
+            ) filter (where step.state = 'error') as error
         from workflow_steps step
         join named_steps named_step on named_step.named_step_id = step.named_step_id
         join workflow_step_transitions finish

@@ -41,7 +41,11 @@ begin
         null::timestamptz,
         coalesce(
             log.reason,
-            case when log.from_state = log.to_state then case when log.paused then 'paused' else 'resumed' end end
+            case
+                when log.from_state <> log.to_state then null
+                when log.paused then 'paused'
+                else 'resumed'
+            end
         ),
         null::jsonb,
         null::jsonb,

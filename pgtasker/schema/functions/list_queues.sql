@@ -73,4 +73,5 @@ end;
 $$;
 
 comment on function list_queues() is
-    'Queues with their depth, the age of the oldest ready step, runners, and whether they are paused.';
+    'Queues with their depth, the age of the oldest ready step, runners, and whether they are '
+    'paused.';

@@ -12,7 +12,13 @@ declare
     v_task tasks := _lock_task(pause_task.task_id);
 begin
     if v_task.complete or v_task.paused then
-        perform _refuse_state('task', v_task.task_id, 'pause', _task_condition(v_task), 'unfinished and not paused');
+        perform _refuse_state(
+            'task',
+            v_task.task_id,
+            'pause',
+            _task_condition(v_task),
+            'unfinished and not paused'
+        );
     end if;
     insert into task_transitions (task_id, to_state, actor, reason)
     values (pause_task.task_id, v_task.state, pause_task.actor, pause_task.reason);

@@ -1,7 +1,8 @@
 -- register_workflow: makes a version of a workflow known; the same content again changes nothing.
 --
 -- Other content under a known version adds a revision that future tasks get. Processes that start
--- together serialize on an advisory lock of the workflow, and only where something is to be written.
+-- together serialize on an advisory lock of the workflow, and only where something is to be
+-- written.
 
 create function register_workflow(definition jsonb, replace boolean default true)
 returns bigint
@@ -49,7 +50,12 @@ begin
     end if;
     if v_known.named_task_id is not null and not register_workflow.replace then
         perform _refuse(
-            format('workflow %s/%s version %s is registered with other content', v_namespace, v_name, v_version),
+            format(
+                'workflow %s/%s version %s is registered with other content',
+                v_namespace,
+                v_name,
+                v_version
+            ),
             format('It is named_task_id %s, revision %s.', v_known.named_task_id, v_known.revision),
             'Give the changed workflow a new version, or register it with replace => true.',
             'duplicate_object'

@@ -1,6 +1,7 @@
 -- release_step: a runner hands a step back untouched; it becomes ready again, now or after a delay.
 --
--- The attempt does not count: shutting down or waiting for something is not failing. Locks the step.
+-- The attempt does not count: shutting down or waiting for something is not failing. Locks the
+-- step.
 
 create function release_step(workflow_step_id bigint, claim_id bigint, delay interval default '0')
 returns void

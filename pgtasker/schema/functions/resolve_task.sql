@@ -12,7 +12,13 @@ declare
     v_task tasks := _lock_task(resolve_task.task_id);
 begin
     if v_task.state <> 'error' then
-        perform _refuse_state('task', v_task.task_id, 'resolve', _task_condition(v_task), 'in error');
+        perform _refuse_state(
+            'task',
+            v_task.task_id,
+            'resolve',
+            _task_condition(v_task),
+            'in error'
+        );
     end if;
     insert into task_transitions (task_id, to_state, actor, reason)
     values (resolve_task.task_id, 'resolved_manually', resolve_task.actor, resolve_task.reason);

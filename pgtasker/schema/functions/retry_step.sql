@@ -1,8 +1,13 @@
--- retry_step: a failed step starts a new round of attempts, now; also one that waits for its backoff.
+-- retry_step: a failed step starts a new round of attempts, now; also one that waits for its
+-- backoff.
 --
 -- Locks the step and its children, then the task.
 
-create function retry_step(workflow_step_id bigint, reason text default null, actor text default null)
+create function retry_step(
+    workflow_step_id bigint,
+    reason text default null,
+    actor text default null
+)
 returns void
 language plpgsql
 volatile

@@ -37,7 +37,11 @@ begin
     end;
     if not v_valid then
         perform _refuse(
-            format('%s is no value for setting %s', quote_literal(set_setting.value), set_setting.name),
+            format(
+                '%s is no value for setting %s',
+                quote_literal(set_setting.value),
+                set_setting.name
+            ),
             format('%s takes a positive %s.', set_setting.name, v_kind),
             case v_kind
                 when 'integer' then 'Pass a whole number from 1 to 1000000000, as text.'

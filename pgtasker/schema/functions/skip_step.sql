@@ -2,14 +2,22 @@
 --
 -- Locks the step and its children, then the task.
 
-create function skip_step(workflow_step_id bigint, reason text default null, actor text default null)
+create function skip_step(
+    workflow_step_id bigint,
+    reason text default null,
+    actor text default null
+)
 returns void
 language plpgsql
 volatile
 set search_path from current
 as $$
 declare
-    v_step workflow_steps := _lock_step_of_open_task(skip_step.workflow_step_id, 'skip', '{pending}');
+    v_step workflow_steps := _lock_step_of_open_task(
+        skip_step.workflow_step_id,
+        'skip',
+        '{pending}'
+    );
     v_name text;
 begin
     select named_step.name

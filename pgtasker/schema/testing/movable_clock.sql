@@ -17,4 +17,5 @@ end;
 $$;
 
 comment on function clock() is
-    'The time the engine goes by; in this install made for tests, the setting pgtasker.clock moves it.';
+    'The time the engine goes by; in this install made for tests, the setting pgtasker.clock '
+    'moves it.';

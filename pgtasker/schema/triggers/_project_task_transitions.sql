@@ -1,5 +1,6 @@
 -- _project_task_transitions: new transitions become the state of their tasks, or the statement is
--- refused. A task is complete only when all its steps are; it is in error only when nothing can go on.
+-- refused. A task is complete only when all its steps are; it is in error only when nothing can go
+-- on.
 
 create function _project_task_transitions()
 returns trigger

@@ -1,6 +1,6 @@
--- _propagate_task_transitions: what follows for the steps of a task: cancelling cancels them, pausing
--- takes them off the queue, resuming puts them back, and a task that goes from error to pending
--- with nothing to run starts a new round of every failed step.
+-- _propagate_task_transitions: what follows for the steps of a task: cancelling cancels them,
+-- pausing takes them off the queue, resuming puts them back, and a task that goes from error to
+-- pending with nothing to run starts a new round of every failed step.
 
 create function _propagate_task_transitions()
 returns trigger

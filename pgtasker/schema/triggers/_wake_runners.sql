@@ -1,4 +1,5 @@
--- _wake_runners: whoever makes steps ready, or due earlier, tells one sleeping runner of each queue.
+-- _wake_runners: whoever makes steps ready, or due earlier, tells one sleeping runner of each
+-- queue.
 --
 -- While a runner reports and claims in one call, its own queues are left out: it takes what became
 -- ready itself, and wakes the next runner if it could not take all.

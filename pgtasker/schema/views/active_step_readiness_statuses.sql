@@ -1,6 +1,7 @@
 -- active_step_readiness_statuses: the same for the steps of tasks that are not over.
 --
--- Incomplete tasks first, by their partial index: the cost follows the active work, not the history.
+-- Incomplete tasks first, by their partial index: the cost follows the active work, not the
+-- history.
 
 create view active_step_readiness_statuses as
 select readiness.*
