@@ -10,7 +10,6 @@ from rich.text import Text
 from pgtasker.cli.base import Settings, database_options, find_step, json_option
 from pgtasker.cli.output import (
     STATE_STYLES,
-    console,
     error_line,
     indented,
     moment,
@@ -19,6 +18,7 @@ from pgtasker.cli.output import (
     table,
     took,
 )
+from pgtasker.cli.output import show as show_picture
 from pgtasker.rows import Task, TaskStep
 
 TASK_STATES = [name for name in STATE_STYLES if name != "skipped"]
@@ -65,7 +65,7 @@ def list_tasks(
             for task in tasks
         ]
         columns = ("#task", "workflow", "version", "state", "#steps", "created", "#took")
-        console().print(table(columns, rows))
+        show_picture(table(columns, rows))
 
 
 @click.command()
@@ -80,7 +80,7 @@ def show(settings: Settings, task_id: int, as_json: bool) -> None:
     if as_json:
         print_json({"task": task, "steps": steps})
     else:
-        console().print(Group(_headline(task), Text(), _steps(steps)))
+        show_picture(Group(_headline(task), Text(), _steps(steps)))
 
 
 def _headline(task: Task) -> Text:
@@ -119,7 +119,8 @@ def _steps(steps: list[TaskStep]) -> Table:
 def _remark(step: TaskStep) -> str:
     remarks = []
     if step.error is not None:
-        remarks.append(error_line(step.error))
+        earlier = "earlier: " if step.state == "complete" else ""
+        remarks.append(earlier + error_line(step.error))
     if step.due_at is not None and step.state in ("pending", "error"):
         remarks.append(f"next attempt {moment(step.due_at)}")
     if step.state == "in_progress" and step.runner:

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -52,6 +52,17 @@ def _plain(value: object) -> Any:
 def console() -> Console:
     """Standard output; in a pipe as wide as the content wants, so that nothing is cut off."""
     return Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+
+
+def show(renderable: RenderableType) -> None:
+    """Print a picture; in a pipe without the blanks that fill its lines."""
+    target = console()
+    if target.is_terminal:
+        target.print(renderable)
+        return
+    with target.capture() as captured:
+        target.print(renderable)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
