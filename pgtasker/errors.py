@@ -126,5 +126,6 @@ def translated() -> Iterator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, in one line; libpq and PostgreSQL like to use several."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """The first line of what an error says; libpq and PostgreSQL explain it in further lines."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__
