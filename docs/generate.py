@@ -89,12 +89,12 @@ class Group:
 def surface(conn: psycopg.Connection[Any]) -> list[str]:
     """The public surface, a line for each function, view and type: the golden file."""
     lines = [
-        f"function {name}({_unqualified(arguments)}) -> {_unqualified(result)}"
+        f"function {name}({_plain(arguments)}) -> {_plain(result)}"
         for name, arguments, result, _ in _ask(conn, FUNCTIONS)
     ]
     kinds = {"v": "view", "c": "type"}
     lines += [
-        f"{kinds[kind]} {name}({', '.join(columns)})"
+        f"{kinds[kind]} {name}({_plain(', '.join(columns))})"
         for name, kind, _, _, columns in _ask(conn, RELATIONS)
         if kind in kinds
     ]
@@ -141,21 +141,19 @@ def _groups() -> Iterator[Group]:
 
 
 def _function(file: str, name: str, arguments: str, result: str, comment: str) -> str:
-    given = re.split(r", (?=[\w\"]+ [a-z])", _unqualified(arguments)) if arguments else []
+    given = re.split(r", (?=[\w\"]+ [a-z])", _plain(arguments)) if arguments else []
     inside = "".join(f"\n    {each}," for each in given).rstrip(",")
     call = f"{name}({inside}\n)" if given else f"{name}()"
-    return (
-        f"### {name}\n\n```sql\n{call} -> {_unqualified(result)}\n```\n\n{comment}\n{_more(file)}"
-    )
+    return f"### {name}\n\n```sql\n{call} -> {_plain(result)}\n```\n\n{comment}\n{_more(file)}"
 
 
 def _view(file: str, name: str, _kind: str, comment: str, _: str, columns: list[str]) -> str:
-    listed = "\n".join(f"    {column}" for column in columns)
+    listed = "\n".join(f"    {_plain(column)}" for column in columns)
     return f"### {name} (view)\n\n{comment}\n\n```sql\n{listed}\n```\n{_more(file)}"
 
 
 def _type(name: str, _kind: str, relation: str | None, own: str | None, columns: list[str]) -> str:
-    listed = "\n".join(f"    {column}" for column in columns)
+    listed = "\n".join(f"    {_plain(column)}" for column in columns)
     return f"### {name} (type)\n\n{own or relation}\n\n```sql\n{listed}\n```\n"
 
 
@@ -176,10 +174,12 @@ def _more(file: str) -> str:
     return f"\n{text}\n" if text else ""
 
 
-def _unqualified(text: str) -> str:
-    """Without the schema's name, casts of literals and the word character varying would need."""
-    text = re.sub(r"'::(?:text|jsonb|interval|text\[\]|bigint\[\])", "'", text)
-    return text.replace("timestamp with time zone", "timestamptz").replace(" DEFAULT ", " default ")
+def _plain(text: str) -> str:
+    """As a person writes it: without the casts of defaults, keywords in lower case."""
+    text = re.sub(r"('|NULL)::[a-z ]+(\[\])?", r"\1", text)
+    for shouted in ("DEFAULT", "NULL", "OUT", "SETOF", "TABLE"):
+        text = re.sub(rf"\b{shouted}\b", shouted.lower(), text)
+    return text.replace("timestamp with time zone", "timestamptz")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,15 +89,14 @@ class Source:
             lines.append(line.removeprefix("--").removeprefix(" "))
         return "\n".join(lines)
 
-    def keywords(self) -> list[tuple[Token, str]]:
-        """Every keyword as it is written, those in PL/pgSQL bodies too."""
+    def words(self, wanted: Callable[[Token], bool]) -> list[str]:
+        """The tokens that are wanted as they are written, those of PL/pgSQL bodies too."""
         texts = [self.text, *(function.body for function in self.functions if function.body)]
         return [
-            (token, written)
+            text.encode()[token.start : token.end + 1].decode()
             for text in texts
             for token in scan(text)
-            if token.kind != "NO_KEYWORD"
-            and (written := text.encode()[token.start : token.end + 1].decode()).isalpha()
+            if wanted(token)
         ]
 
 

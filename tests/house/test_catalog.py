@@ -118,7 +118,7 @@ def test_no_index_is_the_beginning_of_another(catalog: Session):
     """The longer index answers what the shorter one could, unless the shorter one is unique."""
     duplicates = catalog.rows(
         f"""
-        select short.indexrelid::regclass::text, long.indexrelid::regclass::text
+        select short.indexrelid::regclass::text as short, long.indexrelid::regclass::text as long
         from pg_index short
         join pg_index long
             on long.indrelid = short.indrelid
