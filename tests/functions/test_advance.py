@@ -1,0 +1,266 @@
+"""advance: reports a batch of outcomes and claims the next batch, in one commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ..support.databases import Database
+from ..support.session import Row, Session
+
+
+def outcome(claimed: Any, kind: str = "complete", **more: Any) -> dict[str, Any]:
+    """An outcome for a claimed step, which may be a row or an object of `claimed`."""
+    get = claimed.get if isinstance(claimed, dict) else lambda name: getattr(claimed, name)
+    ids = {name: get(name) for name in ("workflow_step_id", "claim_id")}
+    return {**ids, "outcome": kind, **more}
+
+
+def advance(db: Session, *outcomes: Any, max_steps: int = 10, runner: int | None = None) -> Row:
+    return db.call(
+        "advance",
+        runner_id=db.runner if runner is None else runner,
+        outcomes=db.json(list(outcomes)),
+        max_steps=max_steps,
+    )
+
+
+def test_no_outcomes_is_claiming(db: Session):
+    """`claimed` has the fields of claim_steps, as JSON."""
+    db.define("a", steps={"a": {"timeout": 1.5, "inputs": {"x": 1}}})
+    db.start(context={"n": 1}, tags=["t"])
+    lost, claimed = advance(db)
+    assert lost == []
+    [step] = claimed
+    advance(db, outcome(step, "release"), max_steps=0)
+    again = db.claim_only("a")._asdict()
+    assert {**step, "claim_id": 0} == {**again, "claim_id": 0}
+
+
+def test_null_outcomes_are_none(db: Session):
+    """Whoever has nothing to report may say it so."""
+    db.run_with("a")
+    answer = db.call("advance", runner_id=db.runner, outcomes=None, max_steps=1)
+    assert len(answer.claimed) == 1
+
+
+def test_nothing_to_claim_is_an_empty_array(db: Session):
+    """Not null, so that every language can walk over it."""
+    assert advance(db) == ([], [])
+
+
+def test_a_child_that_became_ready_is_in_the_next_batch(db: Session):
+    """One round trip per generation of a task."""
+    task = db.run_with("a->b->c")
+    [a] = advance(db).claimed
+    [b] = advance(db, outcome(a, results={"n": 1})).claimed
+    assert (b["step_name"], b["dependency_results"]) == ("b", {"a": {"n": 1}})
+    [c] = advance(db, outcome(b)).claimed
+    assert advance(db, outcome(c, results={"n": 3})) == ([], [])
+    assert db.task(task).results == {"c": {"n": 3}}
+
+
+def test_outcomes_of_every_kind_in_one_batch(db: Session):
+    """Each as its own function would have done it."""
+    task = db.run_with("a b c d e f")
+    a, b, c, d, e, f = sorted(advance(db).claimed, key=lambda step: step["step_name"])
+    lost, claimed = advance(
+        db,
+        outcome(a, results={"n": 1}),
+        outcome(b, "fail", error={"message": "boom"}),
+        outcome(c, "fail", error={"message": "boom"}, retryable=False),
+        outcome(d, "fail", error={"message": "boom"}, retry_after=17),
+        outcome(e, "release"),
+        outcome(f, "release", delay=5),
+    )
+    assert lost == []
+    assert [step["step_name"] for step in claimed] == ["e"]
+    assert db.steps_of(task) == {
+        "a": "complete",
+        "b": "error",
+        "c": "error",
+        "d": "error",
+        "e": "in_progress",
+        "f": "pending",
+    }
+    now = db.call("clock")
+    waits = {
+        step.name: (step.due_at - now).total_seconds()
+        for step in db.steps(task)
+        if step.due_at is not None
+    }
+    assert waits.keys() == {"b", "d", "f"}
+    assert 1 <= waits["b"] <= 2
+    assert (waits["d"], waits["f"]) == (17, 5)
+
+
+def test_a_lost_claim_is_listed_and_the_others_count(db: Session):
+    """One raced outcome never aborts its batch."""
+    db.run_with("a b c")
+    a, b, c = advance(db).claimed
+    db.call("resolve_step", workflow_step_id=b["workflow_step_id"])
+    lost, _ = advance(db, outcome(a), outcome(b), outcome(c))
+    assert lost == [b["claim_id"]]
+    assert db.state_of(a["task_id"]) == "complete"
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        lambda step: outcome(step) | {"claim_id": 987654321},
+        lambda step: outcome(step) | {"workflow_step_id": 987654321},
+    ],
+    ids=["unknown claim", "unknown step"],
+)
+def test_what_is_unknown_is_lost(db: Session, strange: Any):
+    """Like everything that is no longer held."""
+    db.run_with("a b")
+    a, b = advance(db).claimed
+    wrong = strange(a)
+    assert advance(db, wrong, outcome(b)).lost == [wrong["claim_id"]]
+
+
+def test_the_same_claim_twice_in_a_batch_counts_once(db: Session):
+    """It is one attempt."""
+    task = db.run_with("a->b")
+    [a] = advance(db).claimed
+    _, claimed = advance(db, outcome(a), outcome(a))
+    assert [step["step_name"] for step in claimed] == ["b"]
+    assert len([e for e in db.history(task) if e.to_state == "complete"]) == 1
+
+
+def test_a_batch_of_a_hundred(db: Session):
+    """Tasks of several generations advance side by side."""
+    db.define("a->b a->c b->d c->d")
+    tasks = db.call("create_tasks", name="flow", contexts=[{}] * 100)
+    claimed = advance(db, max_steps=100).claimed
+    while claimed:
+        assert len(claimed) <= 100
+        claimed = advance(db, *map(outcome, claimed), max_steps=100).claimed
+    assert {db.state_of(task) for task in tasks} == {"complete"}
+
+
+def test_results_above_the_limit_become_a_permanent_failure(db: Session):
+    """The runner cannot report less; the error says what was too large."""
+    db.call("set_setting", name="payload_limit", value="300")
+    task = db.run_with("a b")
+    a, b = advance(db).claimed
+    assert advance(db, outcome(a, results={"x": "y" * 300}), outcome(b)).lost == []
+    step = db.step(task, "a")
+    assert (step.state, step.due_at) == ("error", None)
+    assert "300" in step.error["message"]
+    assert db.state_of(task) == "error"
+
+
+def test_an_error_above_the_limit_is_cut(db: Session):
+    """The failure itself is never refused."""
+    db.call("set_setting", name="payload_limit", value="300")
+    task = db.run_with("a")
+    [a] = advance(db).claimed
+    error = {"type": "ValueError", "message": "m" * 300, "traceback": "t" * 300}
+    assert advance(db, outcome(a, "fail", error=error, retryable=False)).lost == []
+    assert db.step(task, "a").state == "error"
+    assert len(db.one("select %s::jsonb::text", db.json(db.step(task, "a").error))) <= 300
+
+
+BAD = {
+    "an object": ({}, "array"),
+    "text": ("x", "array"),
+    "a number in the array": ([1], "object"),
+    "no step": ([{"claim_id": 1, "outcome": "complete"}], "workflow_step_id"),
+    "no claim": ([{"workflow_step_id": 1, "outcome": "complete"}], "claim_id"),
+    "a step that is text": (
+        [{"workflow_step_id": "one", "claim_id": 1, "outcome": "complete"}],
+        "workflow_step_id",
+    ),
+    "a claim beyond bigint": (
+        [{"workflow_step_id": 1, "claim_id": 1e30, "outcome": "complete"}],
+        "claim_id",
+    ),
+    "no outcome": ([{"workflow_step_id": 1, "claim_id": 1}], "outcome"),
+    "an unknown outcome": (
+        [{"workflow_step_id": 1, "claim_id": 1, "outcome": "completed"}],
+        "completed",
+    ),
+    "a negative delay": (
+        [{"workflow_step_id": 1, "claim_id": 1, "outcome": "release", "delay": -1}],
+        "delay",
+    ),
+    "a delay that is text": (
+        [{"workflow_step_id": 1, "claim_id": 1, "outcome": "release", "delay": "soon"}],
+        "delay",
+    ),
+    "a negative retry_after": (
+        [{"workflow_step_id": 1, "claim_id": 1, "outcome": "fail", "error": {}, "retry_after": -1}],
+        "retry_after",
+    ),
+    "a retryable that is text": (
+        [{"workflow_step_id": 1, "claim_id": 1, "outcome": "fail", "error": {}, "retryable": "no"}],
+        "retryable",
+    ),
+    "a failure without an error": (
+        [{"workflow_step_id": 1, "claim_id": 1, "outcome": "fail"}],
+        "error",
+    ),
+    "an unknown field": (
+        [{"workflow_step_id": 1, "claim_id": 1, "outcome": "complete", "result": 1}],
+        "result",
+    ),
+}
+
+
+@pytest.mark.parametrize(("outcomes", "match"), BAD.values(), ids=BAD)
+def test_malformed_outcomes_are_refused(db: Session, outcomes: Any, match: str):
+    """A mistake of the runner, not a race: the whole call changes nothing."""
+    db.run_with("a")
+    assert db.runner
+    with db.refused("22023|22004", match):
+        db.call("advance", runner_id=db.runner, outcomes=db.json(outcomes), max_steps=1)
+
+
+@pytest.mark.parametrize("asked", [None, -1])
+def test_a_number_that_is_none_is_refused(db: Session, asked: int | None):
+    """Null and negative."""
+    assert db.runner
+    with db.refused("22004|22023", "max_steps"):
+        db.call("advance", runner_id=db.runner, outcomes=db.json([]), max_steps=asked)
+
+
+@pytest.mark.parametrize("runner", [0, 987654321])
+def test_an_unknown_runner_is_refused(db: Session, runner: int):
+    """TK004, whatever it reports."""
+    with db.refused("TK004"):
+        advance(db, runner=runner)
+
+
+def test_an_expired_runner_is_refused(db: Session):
+    """Its outcomes do not count: its steps are others' by now."""
+    db.run_with("a")
+    [a] = advance(db).claimed
+    db.move_clock(16)
+    db.call("maintain")
+    with db.refused("TK004"):
+        advance(db, outcome(a))
+
+
+def test_only_reporting(db: Session):
+    """max_steps 0 claims nothing: a runner that shuts down."""
+    task = db.run_with("a->b")
+    [a] = advance(db).claimed
+    assert advance(db, outcome(a), max_steps=0) == ([], [])
+    assert db.steps_of(task) == {"a": "complete", "b": "pending"}
+
+
+def test_two_batches_that_share_children_do_not_deadlock(database: Database):
+    """All steps and their children are locked in one ascending order."""
+    first, second = database.connect("first"), database.connect("second")
+    task = first.run_with("a->c a->d b->c b->d c->e d->e")
+    mine, theirs = first.claim(2)
+    assert second.runner
+    first.begin()
+    advance(first, outcome(mine))
+    waiting = second.later(advance, second, outcome(theirs)).blocked_by(first)
+    first.commit()
+    assert {step["step_name"] for step in waiting.result().claimed} == {"c", "d"}
+    assert first.steps_of(task)["e"] == "pending"
