@@ -375,6 +375,15 @@ class Pending:
             wait([self._future], timeout=0.001)
         return self
 
+    def finished_or_blocked(self) -> Pending:
+        """Wait until it is done, or waits for a lock that any other session holds; itself."""
+        observer = self._session.database.observer
+        while not self._future.done():
+            if observer.one("select pg_blocking_pids(%s)", self._session.pid):
+                break
+            wait([self._future], timeout=0.001)
+        return self
+
     def result(self) -> Any:
         """Wait for its end: its result, or its error raised."""
         return self._future.result(timeout=PATIENCE)

@@ -1,0 +1,1 @@
+"""Two sessions and one task: whatever meets, the end is one that the rules allow."""
