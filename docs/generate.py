@@ -183,7 +183,7 @@ def _plain(text: str) -> str:
 
 
 def main() -> None:
-    """Install into a transaction that is rolled back, and write the reference."""
+    """Install in a transaction that is rolled back, and write the reference."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dsn", help="a server to use; default: the embedded one")
     dsn = parser.parse_args().dsn
@@ -191,12 +191,12 @@ def main() -> None:
         from pgtasker import embedded
 
         dsn = embedded.start()
-    with psycopg.connect(dsn) as conn:
-        schema = "pgtasker_reference"
+    schema = "pgtasker_reference"
+    with psycopg.connect(dsn) as conn, conn.transaction(force_rollback=True):
         installer.install(conn, schema)
         conn.execute("select set_config('search_path', %s, true)", [schema])
+        REFERENCE.parent.mkdir(exist_ok=True)
         REFERENCE.write_text(render(conn))
-        conn.rollback()
 
 
 if __name__ == "__main__":

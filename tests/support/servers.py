@@ -177,12 +177,19 @@ def start_local(bindir: Path, data: Path, settings: dict[str, str]) -> dict[str,
     if user is not None:
         shutil.chown(data, user)
     initdb = ["initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"]
-    _run_as(user, bindir, [*initdb, "--no-sync"])
+    _run_as(user, bindir, [*initdb, "--no-sync", *_collation(bindir)])
     with (data / "postgresql.conf").open("a") as conf:
         for name, value in {**settings, "unix_socket_directories": str(data)}.items():
             conf.write(f"{name} = '{value}'\n")
     start_again(bindir, data)
     return {"dsn": f"host={data} user=postgres", "bindir": str(bindir), "data": str(data)}
+
+
+def _collation(bindir: Path) -> list[str]:
+    """Where a server can sort text as people do, it does: the engine must not depend on it."""
+    pg_config = [str(bindir / "pg_config"), "--configure"]
+    built = subprocess.run(pg_config, capture_output=True, text=True).stdout
+    return ["--locale-provider=icu", "--icu-locale=en-US"] if "--with-icu" in built else []
 
 
 def start_again(bindir: Path, data: Path) -> None:
