@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -77,7 +78,8 @@ class Session:
             sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name))
             for name in arguments
         )
-        query = sql.SQL("select * from {}({})").format(sql.Identifier(function), names)
+        called = sql.Identifier(self.database.schema, function)
+        query = sql.SQL("select * from {}({})").format(called, names)
         cursor = self.conn.execute(query, arguments)
         assert cursor.description is not None
         found: list[Any] = cursor.fetchall()
@@ -93,7 +95,11 @@ class Session:
     def _is_set(self, function: str) -> bool:
         if function not in self._returns_set:
             self._returns_set[function] = self.one(
-                "select proretset from pg_proc where oid = %s::regproc", function
+                "select p.proretset from pg_proc p"
+                " join pg_namespace n on n.oid = p.pronamespace"
+                " where n.nspname = %s and p.proname = %s",
+                self.database.schema,
+                function,
             )
         return self._returns_set[function]
 
@@ -283,8 +289,7 @@ class Session:
 
     def move_clock(self, seconds: float) -> None:
         """Move the time of every session of this database."""
-        moved = self.one("select (clock() + make_interval(secs => %s))::text", float(seconds))
-        self.database.set_clock(moved)
+        self.database.set_clock((self.call("clock") + timedelta(seconds=seconds)).isoformat())
 
     def wait(self, seconds: float) -> None:
         """Time goes by: the runner of this session stays alive and somebody calls maintain."""
@@ -364,15 +369,6 @@ class Pending:
             except NotYet:
                 continue
             raise AssertionError(f"{self._session.name} was not blocked, it got {done!r}")
-        return self
-
-    def finished_or_blocked(self) -> Pending:
-        """Wait until it is done, or waits for a lock that any other session holds; itself."""
-        observer = self._session.database.observer
-        while not self._future.done():
-            if observer.one("select pg_blocking_pids(%s)", self._session.pid):
-                break
-            wait([self._future], timeout=0.001)
         return self
 
     def finished_or_blocked(self) -> Pending:
