@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import random
 
-SHORT_PAUSES = (0.02, 0.1, 0.5)  # seconds
-BUSY_PAUSE = SHORT_PAUSES[-1]  # a runner that is at work is not marked as waiting: nobody wakes it
+SHORT_PAUSES = (0.02, 0.1, 0.5, 1.2)  # seconds; together more than what a head may lag behind
 
 
 class Pacing:
@@ -34,8 +33,8 @@ class Pacing:
         self._next = 0.0
         self._fruitless = 0
 
-    def answered(self, now: float, *, asked: int, got: int, busy: bool) -> None:
-        """Plan the next look after an answer; `busy` says whether anything is running."""
+    def answered(self, now: float, *, asked: int, got: int) -> None:
+        """Plan the next look after an answer."""
         if got:
             self._fruitless = 0
         if got >= asked:
@@ -44,7 +43,7 @@ class Pacing:
         if self._fruitless < len(SHORT_PAUSES):
             pause = SHORT_PAUSES[self._fruitless]
         else:
-            pause = min(self.poll_interval, BUSY_PAUSE) if busy else self.poll_interval
+            pause = self.poll_interval
         self._fruitless += 1
         # Never later than planned: the database knows this runner as asleep until then.
         self._next = now + pause * random.uniform(0.8, 1.0)

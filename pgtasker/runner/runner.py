@@ -302,7 +302,6 @@ class Runner:
             asyncio.get_running_loop().time(),
             asked=asked,
             got=len(answer.claimed),
-            busy=self._executions.occupied > 0,
         )
         self._tell()
 

@@ -62,6 +62,7 @@
 \ir functions/_move_tasks.sql
 \ir functions/_settle_tasks.sql
 \ir functions/_free_children.sql
+\ir functions/_failure_changes.sql
 
 -- What happens by itself
 \ir triggers/_fill_step_transition.sql
@@ -120,6 +121,7 @@
 \ir functions/_live_heads.sql
 \ir functions/_look_at_queues.sql
 \ir functions/_missed_heads.sql
+\ir functions/_leave_busy_tasks.sql
 \ir functions/_take_from.sql
 \ir functions/_take_steps.sql
 \ir functions/_promote_due.sql
@@ -154,6 +156,7 @@
 \ir views/active_task_execution_contexts.sql
 \ir functions/get_task.sql
 \ir functions/get_task_steps.sql
+\ir functions/_task_log.sql
 \ir functions/get_task_history.sql
 \ir functions/get_step_readiness_status.sql
 \ir functions/get_task_execution_context.sql

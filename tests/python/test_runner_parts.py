@@ -112,25 +112,24 @@ def test_a_step_of_which_not_even_the_failure_is_taken_goes_back():
 def test_a_full_answer_is_followed_at_once():
     """A runner that got all it asked for looks again as soon as it has room."""
     pacing = Pacing()
-    pacing.answered(10.0, asked=5, got=5, busy=True)
+    pacing.answered(10.0, asked=5, got=5)
     assert pacing.seconds(10.0) == 0
 
 
-@pytest.mark.parametrize(("busy", "last"), [(False, 5.0), (True, SHORT_PAUSES[-1])])
-def test_an_idle_runner_looks_again_after_short_growing_pauses(busy: bool, last: float):
-    """Then it relies on being woken and on the poll, unless it is at work: then nobody wakes it."""
+def test_an_idle_runner_looks_again_after_short_growing_pauses():
+    """Then it relies on being woken and on the poll."""
     pacing = Pacing()
-    for pause in (*SHORT_PAUSES, last, last):
-        pacing.answered(10.0, asked=5, got=0, busy=busy)
+    for pause in (*SHORT_PAUSES, 5.0, 5.0):
+        pacing.answered(10.0, asked=5, got=0)
         assert 0.8 * pause <= pacing.seconds(10.0) <= pause + 1e-9
 
 
 def test_a_wake_up_starts_the_short_pauses_anew():
     """Work that was announced may still be on its way."""
     pacing = Pacing()
-    for _ in range(5):
-        pacing.answered(10.0, asked=5, got=0, busy=False)
+    for _ in range(6):
+        pacing.answered(10.0, asked=5, got=0)
     pacing.wake()
     assert pacing.seconds(10.0) == 0
-    pacing.answered(10.0, asked=5, got=0, busy=False)
+    pacing.answered(10.0, asked=5, got=0)
     assert pacing.seconds(10.0) <= SHORT_PAUSES[0] + 1e-9

@@ -43,6 +43,11 @@ begin
                 'retry_after must be 0 to 3155760000 seconds'
             when not _is_delay(given.outcome -> 'delay') then
                 'delay must be 0 to 3155760000 seconds'
+            when given.outcome - array[
+                'workflow_step_id', 'claim_id', 'outcome', 'results', 'error', 'retryable',
+                'retry_after', 'delay'
+            ] <> '{}' then
+                'it has an unknown field'
         end as problem
     ) problem
     where problem.problem is not null

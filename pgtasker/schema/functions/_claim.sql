@@ -1,6 +1,6 @@
 -- _claim: takes steps from the queue and starts an attempt of each; returns the claim_ids.
 
-create function _claim(runner runners, max_steps integer)
+create function _claim(runner runners, max_steps integer, has_reported boolean)
 returns bigint[]
 language plpgsql
 volatile
@@ -19,13 +19,17 @@ begin
     if v_step_ids <> '{}' then
         v_claim_ids := _start_attempts(runner.runner_id, v_step_ids);
     end if;
+    perform _mark_waiting(
+        runner,
+        cardinality(v_claim_ids) < max_steps,
+        v_claim_ids = '{}' and not has_reported
+    );
     if cardinality(v_claim_ids) = max_steps then
         perform _wake(runner.queues, clock());
     end if;
-    perform _mark_waiting(runner, cardinality(v_claim_ids) < max_steps);
     return v_claim_ids;
 end;
 $$;
 
-comment on function _claim(runners, integer) is
+comment on function _claim(runners, integer, boolean) is
     'Claim up to so many steps for a live runner.';

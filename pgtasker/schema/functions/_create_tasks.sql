@@ -26,7 +26,10 @@ declare
     v_created bigint[];
     v_keyed boolean := array_remove(_create_tasks.idempotency_keys, null) <> '{}';
 begin
-    perform _require('tags', _create_tasks.tags is not null);
+    perform _require(
+        'tags',
+        _create_tasks.tags is not null and array_position(_create_tasks.tags, null) is null
+    );
     perform _refuse(
         format('idempotency key of %s characters', length(given.idempotency_key)),
         format('It starts with %s.', to_json(left(given.idempotency_key, 50))),

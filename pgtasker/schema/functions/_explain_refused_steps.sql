@@ -25,6 +25,8 @@ begin
                 v_row.claim_id is null or v_row.runner_id is null
             )
                 then 'in_progress needs a runner_id and a claim_id'
+            when v_row.to_state = 'in_progress' and v_step.unsatisfied_parents > 0
+                then 'it waits for its parents'
             when v_row.to_state = 'skipped' and not (
                 select named_step.skippable
                 from named_steps named_step

@@ -1,7 +1,8 @@
--- _mark_waiting: a runner that got less than it asked for and holds nothing says until when it will
--- sleep; any other runner is awake. Writes only when that changes.
+-- _mark_waiting: a runner that got less than it asked for, and either holds nothing or looked in
+-- vain with nothing to report, will sleep; until when, is noted. Any other runner is awake and is
+-- back with its next outcome.
 
-create function _mark_waiting(runner runners, is_short boolean)
+create function _mark_waiting(runner runners, is_short boolean, is_idle boolean)
 returns void
 language plpgsql
 volatile
@@ -10,10 +11,13 @@ as $$
 declare
     v_until timestamptz;
 begin
-    if is_short and not exists (
-        select
-        from step_claims claim
-        where claim.runner_id = runner.runner_id
+    if is_short and (
+        is_idle
+        or not exists (
+            select
+            from step_claims claim
+            where claim.runner_id = runner.runner_id
+        )
     ) then
         v_until := least(_next_due(), clock() + _setting_interval('poll_interval'));
     end if;
@@ -26,5 +30,5 @@ begin
 end;
 $$;
 
-comment on function _mark_waiting(runners, boolean) is
+comment on function _mark_waiting(runners, boolean, boolean) is
     'Note until when a runner sleeps, or that it does not.';

@@ -9,7 +9,7 @@ as $$
 begin
     if not _require.given then
         perform _refuse(
-            format('%s must not be null', _require.parameter),
+            format('%s must not be null or empty', _require.parameter),
             format('The parameter %s is required.', _require.parameter),
             format('Pass a value for %s.', _require.parameter),
             'null_value_not_allowed'

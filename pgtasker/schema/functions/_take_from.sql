@@ -84,7 +84,7 @@ begin
         delete from step_queue waiting
         where waiting.workflow_step_id = any (v_stale);
     end if;
-    return v_claimable;
+    return _leave_busy_tasks(v_claimable);
 end;
 $$;
 

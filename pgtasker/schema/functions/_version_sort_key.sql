@@ -28,7 +28,8 @@ begin atomic
         '^(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})\.(0|[1-9][0-9]{0,17})'
         '(?:-([0-9A-Za-z-]{1,64}(?:\.[0-9A-Za-z-]{1,64})*))?'
         '(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$'
-    ) as part;
+    ) as part
+    where part is not null;
 end;
 
 comment on function _version_sort_key(text) is

@@ -29,7 +29,11 @@ begin
         lost := _report_outcomes(_bounded_outcomes(advance.outcomes));
         perform set_config('pgtasker.claiming', '', true);
     end if;
-    v_claim_ids := _claim(v_runner, advance.max_steps);
+    v_claim_ids := _claim(
+        v_runner,
+        advance.max_steps,
+        coalesce(advance.outcomes, '[]') <> '[]'
+    );
     claimed := coalesce(
         (select jsonb_agg(step) from _claimed_steps(v_runner.runner_id, v_claim_ids) step),
         '[]'

@@ -14,7 +14,7 @@ declare
     v_claim_ids bigint[];
 begin
     perform _check_max_steps(claim_steps.max_steps);
-    v_claim_ids := _claim(v_runner, claim_steps.max_steps);
+    v_claim_ids := _claim(v_runner, claim_steps.max_steps, false);
     return query select * from _claimed_steps(v_runner.runner_id, v_claim_ids);
 end;
 $$;

@@ -16,6 +16,7 @@ declare
     v_step_ids bigint[];
     v_claim_ids bigint[];
 begin
+    perform _require('held', array_position(heartbeat.held, null) is null);
     v_has_lock := v_runner.lock_pid = pg_backend_pid()
         and v_runner.incarnation = pg_postmaster_start_time();
     if v_has_lock is not true and v_runner.lock_trusted then

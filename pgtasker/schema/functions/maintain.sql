@@ -12,9 +12,14 @@ as $$
 declare
     v_now timestamptz := clock();
 begin
-    update housekeeping
-    set incarnation = pg_postmaster_start_time(), incarnation_at = v_now
-    where housekeeping.incarnation is distinct from pg_postmaster_start_time();
+    perform
+    from housekeeping
+    where housekeeping.incarnation is distinct from pg_postmaster_start_time()
+    for update skip locked;
+    if found then
+        update housekeeping
+        set incarnation = pg_postmaster_start_time(), incarnation_at = v_now;
+    end if;
     perform _look_at_queues();
     perform _promote_due(1000);
     perform _suspect_runners();

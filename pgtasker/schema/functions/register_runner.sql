@@ -14,9 +14,8 @@ as $$
 declare
     v_runner_id bigint;
 begin
-    perform _require('name', register_runner.name is not null);
-    perform _require('metadata', register_runner.metadata is not null);
-    perform _check_payload('metadata', register_runner.metadata);
+    perform _require('name', nullif(register_runner.name, '') is not null);
+    perform _check_context('metadata', register_runner.metadata);
     if coalesce(cardinality(register_runner.queues), 0) = 0
         or exists (
             select

@@ -25,6 +25,24 @@ begin
         where entered.to_state = 'in_progress'
         order by entered.runner_id
     ) claim;
+    -- A step that was claimed before needs a greater claim_id than it ever had.
+    perform _refuse(
+        format('claim_id %s of step %s is not new', entered.claim_id, entered.workflow_step_id),
+        'A claim_id is never used again: it tells a stale runner from the one that holds the step.',
+        'Leave claim_id out; the next one is filled in.',
+        'object_not_in_prerequisite_state'
+    )
+    from entered
+    cross join lateral (
+        select max(earlier.claim_id) as claim_id
+        from workflow_step_transitions earlier
+        where earlier.workflow_step_id = entered.workflow_step_id
+            and earlier.sort_key < entered.sort_key
+        offset 0
+    ) earlier
+    where entered.to_state = 'in_progress'
+        and entered.sort_key > 1
+        and entered.claim_id <= earlier.claim_id;
     insert into step_claims (runner_id, claim_id, workflow_step_id, timeout_at)
     select
         entered.runner_id,

@@ -45,7 +45,10 @@ begin
             step.attempts, entered.from_state, entered.to_state, entered.attempt_counts
         )
         and case entered.to_state
-            when 'in_progress' then entered.claim_id is not null and entered.runner_id is not null
+            when 'in_progress' then
+                step.unsatisfied_parents = 0
+                and entered.claim_id is not null
+                and entered.runner_id is not null
             when 'skipped' then (
                 select named_step.skippable
                 from named_steps named_step
@@ -56,7 +59,9 @@ begin
     get diagnostics v_projected = row_count;
     select count(*) into v_entered from entered;
     if v_projected <> v_entered then
-        perform _explain_refused_steps(array(select entered from entered));
+        perform _explain_refused_steps(
+            array(select entered::workflow_step_transitions from entered)
+        );
     end if;
 
     with passed as (

@@ -45,7 +45,7 @@ begin
     get diagnostics v_projected = row_count;
     select count(*) into v_entered from entered;
     if v_projected <> v_entered then
-        perform _explain_refused_tasks(array(select entered from entered));
+        perform _explain_refused_tasks(array(select entered::task_transitions from entered));
     end if;
 
     update task_transitions log

@@ -20,6 +20,7 @@ declare
     v_stalled bigint[];
     v_changed bigint[];
     v_delta integer[];
+    v_over bigint;
 begin
     delete from step_queue waiting
     where waiting.workflow_step_id = any (
@@ -59,8 +60,9 @@ begin
             -- What ran and freed a child leaves a live task alive; what a person finished may
             -- wake a task that was over.
             and (entered.from_state <> 'in_progress' or step.task_id <> all (v_freed_tasks))
-        )
-    into v_back, v_started, v_stalled
+        ),
+        min(step.task_id) filter (where entered.to_state = 'in_progress' and task.complete)
+    into v_back, v_started, v_stalled, v_over
     from entered
     cross join lateral (
         select found.task_id, found.processed
@@ -69,38 +71,26 @@ begin
         offset 0
     ) step
     cross join lateral (
-        select found.state
+        select found.state, found.complete
         from tasks found
         where found.task_id = step.task_id
         offset 0
     ) task;
 
+    if v_over is not null then
+        perform _refuse_state('task', v_over, 'run a step of', 'over', 'unfinished');
+    end if;
     perform _enqueue(v_freed || v_back);
 
-    select array_agg(counted.task_id), array_agg(counted.delta)
+    select array_agg(change.task_id), array_agg(change.delta)
     into v_changed, v_delta
-    from (
-        select step.task_id, sum(_failures_after(entered.to_state, entered.due_at)
-            - _failures_after(entered.from_state, passed.due_at))::integer as delta
-        from entered
-        cross join lateral (
-            select found.task_id
-            from workflow_steps found
-            where found.workflow_step_id = entered.workflow_step_id
-            offset 0
-        ) step
-        left join lateral (
-            select found.due_at
-            from workflow_step_transitions found
-            where found.workflow_step_id = entered.workflow_step_id
-                and found.sort_key = entered.sort_key - 1
-            offset 0
-        ) passed on true
-        where entered.from_state = 'error' or entered.to_state in ('error', 'cancelled')
-        group by step.task_id
-        order by step.task_id
-    ) counted
-    where counted.delta <> 0;
+    from _failure_changes(
+        array(
+            select entered.workflow_step_id
+            from entered
+            where entered.from_state = 'error' or entered.to_state in ('error', 'cancelled')
+        )
+    ) change;
 
     perform _settle_tasks(
         coalesce(v_started, '{}'),
