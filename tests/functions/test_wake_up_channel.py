@@ -38,6 +38,22 @@ def test_a_runner_that_found_nothing_is_marked_waiting(sleeper: Session):
     assert row.waiting_until > sleeper.call("clock")
 
 
+def test_a_runner_with_a_long_step_and_free_slots_is_woken_too(database: Database):
+    """Once it has looked in vain with nothing to report, though it still holds the long step."""
+    db, sleeper = database.main, database.connect("sleeper")
+    db.run_with("a")
+    runner = sleeper.register("default")
+    channel = sleeper.call("wake_up_channel", runner_id=runner)
+    sleeper.run(f'listen "{channel}"')
+    assert len(sleeper.claim(2, runner)) == 1
+    db.start()
+    assert heard(sleeper) == 0
+    assert len(sleeper.claim(2, runner)) == 1
+    assert sleeper.claim(2, runner) == []
+    db.start()
+    assert heard(sleeper) == 1
+
+
 def test_a_new_task_wakes_it(db: Session, sleeper: Session):
     """At the commit, and it finds the step."""
     db.begin()

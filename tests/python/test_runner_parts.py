@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from pgtasker import Workflow
 from pgtasker.runner.handlers import Handlers, arguments, missing
 from pgtasker.runner.outcomes import completed

@@ -20,7 +20,9 @@ def test_the_readme_shows_the_examples_that_the_tests_run(example: str) -> None:
     assert block.group(1) == (ROOT / example).read_text()
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+)
 def test_links_lead_somewhere(document: str) -> None:
     """Every relative link names a file of the project."""
     links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())
@@ -34,3 +36,21 @@ def test_make_without_a_target_prints_help() -> None:
     ).stdout
     for target in ("demo", "test", "lint", "types", "docs", "clean"):
         assert f"make {target} " in printed
+
+
+def test_each_guarantee_names_its_test() -> None:
+    """ARCHITECTURE.md promises nothing that no test asks for."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    table = text[text.index("## Guarantees") :]
+    file = ""
+    named = []
+    for path, test in re.findall(r"`(tests/[\w/]+\.py)?::(test_\w+)`", table):
+        file = path or file
+        named.append((file, test))
+    assert len(named) >= 20
+    missing = [
+        f"{path}::{test}"
+        for path, test in named
+        if not re.search(rf"^(async )?def {test}\(", (ROOT / path).read_text(), re.MULTILINE)
+    ]
+    assert missing == []
