@@ -1,0 +1,1 @@
+"""The rules once more, in Python, and machines that hold the engine against them."""
