@@ -21,7 +21,7 @@ begin
     end if;
     new.from_state := coalesce(new.from_state, v_step.state);
     new.sort_key := coalesce(new.sort_key, v_step.transition_count + 1);
-    if new.from_state = 'error' and new.to_state = 'pending' and new.attempts is null then
+    if new.to_state = 'pending' and new.attempts is null then
         new.attempt_counts := false;
     end if;
     new.attempts := coalesce(
