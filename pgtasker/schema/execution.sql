@@ -28,7 +28,7 @@ create table tasks (
         (idempotency_key is null) = (idempotency_scope is null)
     ),
     constraint a_complete_task_is_not_paused check (not (paused and _task_is_complete(state)))
-) with (fillfactor = 80);
+) with (fillfactor = 50);
 
 create index tasks_active on tasks (task_id) where not complete;
 create unique index tasks_idempotency_key on tasks (idempotency_scope, idempotency_key)
@@ -64,7 +64,7 @@ create table workflow_steps (
         and (runner_id is not null) = (state = 'in_progress')
     ),
     constraint unsatisfied_parents_are_counted check (unsatisfied_parents >= 0)
-) with (fillfactor = 70);
+) with (fillfactor = 50);
 
 create unique index workflow_steps_task on workflow_steps (task_id, workflow_step_id);
 
@@ -97,7 +97,7 @@ create table task_transitions (
     reason text,
     metadata jsonb,
     constraint task_transitions_pkey primary key (task_id, sort_key)
-) with (fillfactor = 80);
+) with (fillfactor = 50);
 
 comment on table task_transitions is
     'The log of tasks: append-only, ordered by sort_key; a row that keeps the state pauses or '
@@ -124,7 +124,7 @@ create table workflow_step_transitions (
     error jsonb,
     metadata jsonb,
     constraint workflow_step_transitions_pkey primary key (workflow_step_id, sort_key)
-) with (fillfactor = 80);
+) with (fillfactor = 50);
 
 comment on table workflow_step_transitions is
     'The log of steps: append-only, ordered by sort_key; inserting a row is how a step changes.';

@@ -25,6 +25,11 @@ begin
                 v_row.claim_id is null or v_row.runner_id is null
             )
                 then 'in_progress needs a runner_id and a claim_id'
+            when v_row.to_state = 'pending' and v_row.attempts >= (
+                select greatest(1, named_step.retry_limit)
+                from named_steps named_step
+                where named_step.named_step_id = v_step.named_step_id
+            ) then 'no attempt is left in this round'
             when v_row.to_state = 'in_progress' and v_step.unsatisfied_parents > 0
                 then 'it waits for its parents'
             when v_row.to_state = 'skipped' and not (

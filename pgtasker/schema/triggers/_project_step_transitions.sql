@@ -54,6 +54,11 @@ begin
                 from named_steps named_step
                 where named_step.named_step_id = step.named_step_id
             )
+            when 'pending' then entered.attempts = 0 or entered.attempts < (
+                select named_step.retry_limit
+                from named_steps named_step
+                where named_step.named_step_id = step.named_step_id
+            )
             else true
         end;
     get diagnostics v_projected = row_count;
