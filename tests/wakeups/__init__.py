@@ -1,0 +1,1 @@
+"""Who is told to look, and who is left alone."""
