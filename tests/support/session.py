@@ -380,6 +380,10 @@ class Pending:
             wait([self._future], timeout=0.001)
         return self
 
+    def is_done(self) -> bool:
+        """Whether it came to its end."""
+        return self._future.done()
+
     def result(self) -> Any:
         """Wait for its end: its result, or its error raised."""
         return self._future.result(timeout=PATIENCE)
