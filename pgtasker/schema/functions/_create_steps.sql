@@ -11,20 +11,21 @@ declare
     v_sequence regclass := pg_get_serial_sequence('workflow_steps', 'workflow_step_id');
     v_roots bigint[];
 begin
-    with template as materialized (
-        select step.named_step_id, step.parent_count
-        from named_steps step
-        where step.named_task_id = workflow.named_task_id and step.revision = workflow.revision
-        order by step.position
-    ),
-    step as materialized (
+    with step as materialized (
+        -- Task by task, parents before children: the order of ids is the order of claims.
         select
             nextval(v_sequence) as workflow_step_id,
             new_task.task_id,
             template.named_step_id,
             template.parent_count
-        from unnest(_create_steps.task_ids) as new_task (task_id)
-        cross join template
+        from unnest(_create_steps.task_ids) with ordinality as new_task (task_id, place)
+        cross join (
+            select named_step.named_step_id, named_step.parent_count, named_step.position
+            from named_steps named_step
+            where named_step.named_task_id = workflow.named_task_id
+                and named_step.revision = workflow.revision
+        ) template
+        order by new_task.place, template.position
     ),
     created as (
         insert into workflow_steps (workflow_step_id, task_id, named_step_id, unsatisfied_parents)

@@ -29,6 +29,10 @@ begin
     update runners runner
     set ended_at = clock(), end_reason = 'deregistered', waiting_until = null, lock_pid = null
     where runner.runner_id = deregister_runner.runner_id;
+    if v_runner.waiting_until is not null then
+        -- A wake-up may be on its way to it: pass it on.
+        perform _wake(v_runner.queues, clock());
+    end if;
     if v_runner.lock_pid = pg_backend_pid() then
         perform pg_advisory_unlock(_runner_lock_key(deregister_runner.runner_id));
     end if;

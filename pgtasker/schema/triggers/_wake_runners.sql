@@ -20,11 +20,12 @@ begin
         from (
             select entered.queue, min(coalesce(entered.due_at, clock())) as due_at
             from entered
+            where entered.due_at is not null
+                or entered.queue <> all (
+                    coalesce(nullif(current_setting('pgtasker.claiming', true), ''), '{}')::text[]
+                )
             group by entered.queue
-        ) arrived
-        where arrived.queue <> all (
-            coalesce(nullif(current_setting('pgtasker.claiming', true), ''), '{}')::text[]
-        );
+        ) arrived;
     end if;
     return null;
 end;
