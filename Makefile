@@ -8,9 +8,10 @@ READY := $(VENV)/.ready
 WORKERS ?= auto
 TEST_ARGS ?=
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs clean
+.PHONY: help demo test lint types docs bench clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ types: $(READY)  ## check types
 docs: $(READY)  ## write the reference of the SQL surface anew
 	@$(BIN)/python docs/generate.py
 
+bench: $(READY)  ## measure the decisions on a private PostgreSQL (BENCH_ARGS='--dsn DSN')
+	@$(BIN)/python -m bench.decisions $(BENCH_ARGS)
+
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find pgtasker tests examples -name __pycache__ -prune -exec rm -rf {} +
+	find pgtasker tests examples bench -name __pycache__ -prune -exec rm -rf {} +

@@ -34,7 +34,7 @@ def test_make_without_a_target_prints_help() -> None:
     printed = subprocess.run(
         ["make", "-C", ROOT], capture_output=True, text=True, check=True
     ).stdout
-    for target in ("demo", "test", "lint", "types", "docs", "clean"):
+    for target in ("demo", "test", "lint", "types", "docs", "bench", "clean"):
         assert f"make {target} " in printed
 
 
