@@ -2,7 +2,7 @@
 --
 -- Declared stable so that an index on a due time serves "due_at <= clock()", and real time all the
 -- same: now() stands still in a transaction that stays open for an hour. PL/pgSQL, because a SQL
--- function that is stable over a volatile body is not inlined and costs ten times as much.
+-- function that is stable over a volatile body is not inlined and costs more (docs/decisions/0005).
 
 create function clock()
 returns timestamptz
