@@ -34,6 +34,7 @@ class Link:
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._opening = asyncio.Lock()
         self._failures = 0
+        self.longest_pause = LONGEST_PAUSE
 
     async def execute(self, call: surface.Call[T]) -> T:
         """Send a call, on a new connection if the last one is gone; errors are the caller's."""
@@ -53,7 +54,7 @@ class Link:
     async def recover(self, error: BaseException) -> None:
         """Say what went wrong and pause, longer each time until a call succeeds again."""
         self._failures += 1
-        longest = min(LONGEST_PAUSE, SHORTEST_PAUSE * 2 ** min(self._failures, 10))
+        longest = min(self.longest_pause, SHORTEST_PAUSE * 2 ** min(self._failures, 10))
         pause = random.uniform(longest / 2, longest)
         usable = self._connection is not None and not self._connection.closed
         self._log.warning(

@@ -28,7 +28,14 @@ from pgtasker.errors import ConfigurationError, EngineError, RunnerExpired, one_
 from pgtasker.rows import Advance, ClaimedStep, Json
 from pgtasker.runner.execution import Executions
 from pgtasker.runner.handlers import Handlers
-from pgtasker.runner.link import SHORTEST_PAUSE, Link, Trouble, is_refusal, is_transient
+from pgtasker.runner.link import (
+    LONGEST_PAUSE,
+    SHORTEST_PAUSE,
+    Link,
+    Trouble,
+    is_refusal,
+    is_transient,
+)
 from pgtasker.runner.outcomes import released
 from pgtasker.runner.pacing import Pacing
 from pgtasker.runner.reports import Reports
@@ -189,6 +196,10 @@ class Runner:
                 surface.register_runner(self.name, self.queues, _metadata())
             )
         self._lease = await self._control.execute(surface.setting_seconds("lease"))
+        # After a restart of the server, the first runner to come back starts the lease in which
+        # the others have to.
+        longest_pause = min(LONGEST_PAUSE, self._lease / 3)
+        self._control.longest_pause = self._work.longest_pause = longest_pause
         self._pacing.poll_interval = await self._control.execute(
             surface.setting_seconds("poll_interval")
         )
