@@ -294,9 +294,15 @@ def runner(pgtasker: Command, tmp_path: Path) -> Iterator[subprocess.Popen[str]]
         text=True,
     )
     assert process.stderr is not None
+    said = []
     for line in process.stderr:
+        said.append(line)
         if "runner registered" in line:
             break
+    else:
+        pytest.fail(
+            f"the runner ended with {process.wait()} before it registered:\n{''.join(said)}"
+        )
     yield process
     process.kill()
     process.wait()
