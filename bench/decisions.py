@@ -44,6 +44,12 @@ FOREIGN_KEYS = """
     alter table task_transitions add foreign key (task_id) references tasks;
     alter table step_queue add foreign key (workflow_step_id) references workflow_steps;
 """
+NO_ROOM = """
+    alter table tasks set (fillfactor = 100);
+    alter table workflow_steps set (fillfactor = 100);
+    alter table task_transitions set (fillfactor = 100);
+    alter table workflow_step_transitions set (fillfactor = 100);
+"""
 HOLDER_INDEX = "create index on workflow_steps (runner_id) where runner_id is not null"
 SQL_CLOCK = """
     create function sql_clock() returns timestamptz language sql stable
@@ -104,7 +110,7 @@ def scaled(number: int, size: float) -> int:
 
 def no_foreign_keys(server: str, size: float) -> list[Figure]:
     figures = altered(server, size, "0001", "foreign keys", FOREIGN_KEYS)
-    return [figure for figure in figures if "HOT" not in figure.measured]
+    return [figure for figure in figures if "/s" in figure.measured]
 
 
 def altered(server: str, size: float, decision: str, name: str, ddl: str) -> list[Figure]:
@@ -119,19 +125,27 @@ def altered(server: str, size: float, decision: str, name: str, ddl: str) -> lis
             with engine.stopwatch(seconds):
                 engine.create(conn, "linear", tasks)
             conn.execute("analyze")
+            start = engine.value(conn, "select pg_current_wal_lsn()")
             with engine.stopwatch(seconds):
                 engine.run_steps(conn, runner_id, 6 * tasks, batch=100)
             conn.execute("select deregister_runner(%s)", [runner_id])
             conn.execute("select pg_stat_force_next_flush()")
-            hot = engine.value(
-                conn,
-                "select 100.0 * n_tup_hot_upd / n_tup_upd from pg_stat_user_tables"
-                " where relname = 'workflow_steps'",
-            )
+            wal = engine.value(conn, "select pg_current_wal_lsn() - %s::pg_lsn", start)
+            hot = [
+                engine.value(
+                    conn,
+                    "select 100.0 * n_tup_hot_upd / n_tup_upd from pg_stat_user_tables"
+                    " where relname = %s",
+                    table_name,
+                )
+                for table_name in ("workflow_steps", "workflow_step_transitions")
+            ]
         return {
             "creation, tasks/s": tasks / seconds[0],
             "execution, steps/s": 6 * tasks / seconds[1],
-            "HOT updates of workflow_steps, %": float(hot),
+            "HOT updates of workflow_steps, %": float(hot[0]),
+            "HOT updates of workflow_step_transitions, %": float(hot[1]),
+            "WAL of the execution, kB a task": float(wal) / tasks / 1000,
         }
 
     with engine.install(server) as one, engine.install(server, ddl) as other:
@@ -306,6 +320,10 @@ def claims_of_their_own(server: str, size: float) -> list[Figure]:
     return altered(server, size, "0006", "partial index too", HOLDER_INDEX) + own
 
 
+def room_on_the_page(server: str, size: float) -> list[Figure]:
+    return altered(server, size, "0007", "fillfactor 100", NO_ROOM)
+
+
 MEASUREMENTS: tuple[Measurement, ...] = (
     no_foreign_keys,
     remembered_heads,
@@ -313,6 +331,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     waits_while_it_holds,
     clock_in_plpgsql,
     claims_of_their_own,
+    room_on_the_page,
 )
 
 
