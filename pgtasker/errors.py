@@ -128,4 +128,7 @@ def translated() -> Iterator[None]:
 def one_line(error: BaseException) -> str:
     """The first line of what an error says; libpq and PostgreSQL explain it in further lines."""
     lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    # What psycopg puts before libpq's message says the same as the message.
+    return lines[0].strip().removeprefix("connection is bad: ").removeprefix("connection failed: ")

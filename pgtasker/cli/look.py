@@ -80,7 +80,8 @@ def show(settings: Settings, task_id: int, as_json: bool) -> None:
     if as_json:
         print_json({"task": task, "steps": steps})
     else:
-        show_picture(Group(_headline(task), Text(), _steps(steps)))
+        remarks = [Text(), _remarks(steps)] if any(map(_remark, steps)) else []
+        show_picture(Group(_headline(task), Text(), _steps(steps), *remarks))
 
 
 def _headline(task: Task) -> Text:
@@ -109,11 +110,18 @@ def _steps(steps: list[TaskStep]) -> Table:
             f"{step.attempts}/{step.retry_limit}",
             took(step.started_at, step.finished_at),
             ", ".join(step.depends_on),
-            _remark(step),
         )
         for name, step in zip(indented(steps), steps, strict=True)
     ]
-    return table(("step", "#id", "state", "#attempts", "#took", "after", ""), rows)
+    made = table(("step", "#id", "state", "#attempts", "#took", "after"), rows)
+    for column in made.columns[:-1]:
+        column.no_wrap = True  # where it is narrow, fold the list of parents alone
+    return made
+
+
+def _remarks(steps: list[TaskStep]) -> Text:
+    said = ((step.name, _remark(step)) for step in steps)
+    return Text("\n".join(f"{name}: {remark}" for name, remark in said if remark))
 
 
 def _remark(step: TaskStep) -> str:

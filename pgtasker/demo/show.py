@@ -43,7 +43,8 @@ def show(directory: str | None, dsn: str, schema: str | None, console: Console) 
     """Run the demo over a directory, the standard library's source if none is given."""
     target, skip = _target(directory)
     address, schema = resolve_dsn(dsn), resolve_schema(schema)
-    console.print(f"database  {'embedded, ' if dsn == 'embedded' else ''}{shown(address)}")
+    kind = "embedded, " if dsn == "embedded" else ""
+    console.print(f"database  {kind}{shown(address)}", markup=False, soft_wrap=True)
     with psycopg.connect(connection_string(address), autocommit=True) as conn:
         with contextlib.suppress(installer.AlreadyInstalledError):
             installer.install(conn, schema)
