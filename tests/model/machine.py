@@ -6,7 +6,7 @@ with must be the same, and the engine must find nothing wrong with itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -22,15 +22,18 @@ NAMES = "abcdef"
 QUEUES = ("default", "slow")
 NUMBER = st.integers(0, 10_000)  # chooses from whatever there is by then
 
+KINDS = st.lists(st.sampled_from(["complete", "complete", "fail", "hold"]), min_size=1, max_size=3)
+
 SNAPSHOT = """
     select
         step.workflow_step_id, step.state, step.attempts, step.due_at, step.claim_id,
         step.runner_id, task.state as task_state, task.paused,
         waiting.position is not null as queued, waiting.due_at as queued_until,
-        coalesce(readiness.ready_for_execution, false) as ready
+        claim.timeout_at, coalesce(readiness.ready_for_execution, false) as ready
     from workflow_steps step
     join tasks task on task.task_id = step.task_id
     left join step_queue waiting on waiting.workflow_step_id = step.workflow_step_id
+    left join step_claims claim on claim.workflow_step_id = step.workflow_step_id
     left join active_step_readiness_statuses readiness
         on readiness.workflow_step_id = step.workflow_step_id
     order by step.workflow_step_id
@@ -93,19 +96,23 @@ class EngineMachine(RuleBasedStateMachine):
         """The same for a function whose answer does not matter."""
         self.agree(lambda: expected(*arguments), lambda: self.db.call(call, **named))
 
+    def pick(self, number: int, likely: list[Any], known: Iterable[Any]) -> Any:
+        """Mostly one of those to which something can happen, sometimes any."""
+        choice = list(known) if number % 8 == 7 or not likely else likely
+        return choice[number // 8 % len(choice)]
+
     def a_task(self, number: int) -> Task:
-        tasks = list(self.model.tasks.values())
-        return tasks[number % len(tasks)]
+        tasks = self.model.tasks.values()
+        return self.pick(number, [task for task in tasks if not task.complete], tasks)
 
     def a_step(self, number: int) -> Step:
-        steps = list(self.model.steps.values())
-        return steps[number % len(steps)]
+        steps = self.model.steps.values()
+        likely = [one for one in steps if one.state not in FINAL_STEP and not one.task.complete]
+        return self.pick(number, likely, steps)
 
     def a_runner(self, number: int) -> int:
-        """Mostly one that lives."""
-        live = [runner_id for runner_id in self.model.runners if self.model.is_live(runner_id)]
-        known = list(self.model.runners) if number % 8 == 7 or not live else live
-        return known[number // 8 % len(known)]
+        runners = self.model.runners
+        return self.pick(number, [one for one in runners if self.model.is_live(one)], runners)
 
     def a_claim(self, number: int, stale: bool) -> tuple[int, int]:
         """One that is held, or any that ever was."""
@@ -119,11 +126,10 @@ class EngineMachine(RuleBasedStateMachine):
     def begin(self, one: tuple[StepSpec, ...], two: tuple[StepSpec, ...]) -> None:
         self.register_workflow("one", one)
         self.register_workflow("two", two)
-        self.register_runner(QUEUES)
-        for name in ("one", "two", "one"):
-            self.create_task(name, None, 0, None, None, False, 0)
+        self.register_runner()
+        for name, key in (("one", "k"), ("two", "l"), ("one", None)):
+            self.create_task(name, key, 0, None, None, False, 0)
 
-    @rule(name=st.sampled_from(["one", "two"]), steps=dags())
     def register_workflow(self, name: str, steps: tuple[StepSpec, ...]) -> None:
         """Future tasks have the new content."""
         document = {"name": name, "steps": [spec.document() for spec in steps]}
@@ -132,11 +138,11 @@ class EngineMachine(RuleBasedStateMachine):
             call="register_workflow", definition=document,
         )  # fmt: skip
 
-    @precondition(lambda self: len(self.model.tasks) < 6)
+    @precondition(lambda self: len(self.model.tasks) < 7)
     @rule(
         name=st.sampled_from(["one", "two"]),
-        key=st.sampled_from([None, None, "k", "l"]),
-        context=st.integers(0, 1),
+        key=st.sampled_from(["k", "l", None]),
+        context=st.sampled_from([1, 0]),
         wait=st.sampled_from([None, None, None, -1.0, 2.0, 5.0]),
         priority=st.sampled_from([None, None, 5, 9]),
         bypassing=st.booleans(),
@@ -178,10 +184,12 @@ class EngineMachine(RuleBasedStateMachine):
 
     # -- runners ---------------------------------------------------------------------------------
 
-    @precondition(lambda self: len(self.model.runners) < 8)
-    @rule(queues=st.sampled_from([QUEUES, QUEUES[:1], QUEUES[1:]]))
-    def register_runner(self, queues: tuple[str, ...]) -> None:
+    def register_runner(self, queues: tuple[str, ...] = QUEUES) -> None:
         self.model.register_runner(self.db.register(*queues), frozenset(queues))
+
+    def _somebody_lives(self) -> None:
+        if not any(map(self.model.is_live, self.model.runners)):
+            self.register_runner()
 
     @rule(number=NUMBER, max_steps=st.integers(1, 4))
     def claim_steps(self, number: int, max_steps: int) -> None:
@@ -218,12 +226,21 @@ class EngineMachine(RuleBasedStateMachine):
             assert row["claim_id"] not in [claim for _, claim in self.claims]
             self.claims.append((step.step_id, row["claim_id"]))
 
-    @rule(number=NUMBER, kind=st.sampled_from(["complete", "complete", "fail"]))
-    def work(self, number: int, kind: str) -> None:
-        """A round of a runner: report what it holds, take what there is."""
+    def _work(self, number: int, kinds: list[str]) -> None:
         held = self.model.held_by(self.model.runners[self.a_runner(number)])
-        claims = [(step.step_id, step.claim) for step in held]
-        self._advance(number, [Outcome(*claim, kind) for claim in claims if claim[1]], 3)
+        claims = [(step.step_id, step.claim) for step in held if step.claim]
+        batch = [Outcome(*claim, kinds[place % len(kinds)]) for place, claim in enumerate(claims)]
+        self._advance(number, [one for one in batch if one.kind != "hold"], 3)
+
+    @rule(number=NUMBER, kinds=KINDS)
+    def work(self, number: int, kinds: list[str]) -> None:
+        """A round of a runner: report some of what it holds, take what there is."""
+        self._work(number, kinds)
+
+    @rule(number=NUMBER, kinds=KINDS)
+    def work_on(self, number: int, kinds: list[str]) -> None:
+        """The same; it is what is done most."""
+        self._work(number, kinds)
 
     @precondition(lambda self: self.claims)
     @rule(
@@ -297,7 +314,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule(
         number=NUMBER,
         comparing=st.sampled_from([True, False, False]),
-        kept=st.one_of(NUMBER, st.just(-1)),
+        kept=st.one_of(st.just(-1), st.just(-1), NUMBER),
     )
     def heartbeat(self, number: int, comparing: bool, kept: int) -> None:
         """Some of what it holds is listed, some of what it held once too."""
@@ -311,8 +328,6 @@ class EngineMachine(RuleBasedStateMachine):
         )
         assert wanted is None or set(got) == wanted
 
-    @precondition(lambda self: len(self.model.runners) > 1)
-    @rule(number=NUMBER)
     def deregister_runner(self, number: int) -> None:
         runner = self.a_runner(number)
         self.do(
@@ -332,10 +347,11 @@ class EngineMachine(RuleBasedStateMachine):
     # -- time ------------------------------------------------------------------------------------
 
     @rule(
-        moved=st.sampled_from([0.5, 1.0, 1.0, 2.0, 4.0, 9.0, 16.0, 16.0]),
-        silent=st.sampled_from([0, 0, 0, 1, 2, 3]),
+        moved=st.sampled_from([0.5, 1.0, 1.0, 2.0, 4.0, 9.0, 16.0, 16.0, 16.0]),
+        silent=st.sampled_from([0, 0, 1, 2, 3]),
+        maintained=st.booleans(),
     )
-    def time_passes(self, moved: float, silent: int) -> None:
+    def time_passes(self, moved: float, silent: int, maintained: bool) -> None:
         """Some of the runners, or all, give no sign of life meanwhile."""
         while moved > 0:
             passed = min(moved, 8.0)
@@ -347,9 +363,11 @@ class EngineMachine(RuleBasedStateMachine):
                 if self.model.is_live(runner) and not quiet:
                     self.model.heartbeat(runner, None)
                     self.db.call("heartbeat", runner_id=runner)
+        if maintained:
+            self._maintain()
+        self._somebody_lives()
 
-    @rule()
-    def maintain(self) -> None:
+    def _maintain(self) -> None:
         """Called until it has nothing more to do: it works in bounded batches."""
         self.model.maintain()
         for _ in range(3):
@@ -399,10 +417,30 @@ class EngineMachine(RuleBasedStateMachine):
         else:
             self.do(getattr(self.model, verb), step, call=verb, **named)
 
-    @rule(queue=st.sampled_from(QUEUES), paused=st.sampled_from([True, False, False]))
     def pause_or_resume_queue(self, queue: str, paused: bool) -> None:
         verb = "pause_queue" if paused else "resume_queue"
         self.do(self.model.set_queue_paused, queue, paused, call=verb, queue=queue)
+
+    # -- what happens seldom ---------------------------------------------------------------------
+
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["workflow", "runner", "end", "end", "pause", "resume", "resume"]),
+        number=NUMBER,
+    )
+    def around(self, data: st.DataObject, what: str, number: int) -> None:
+        """Workflows change, runners come and go, queues are paused."""
+        match what:
+            case "workflow":
+                self.register_workflow(("one", "two")[number % 2], data.draw(dags()))
+            case "runner":
+                if len(self.model.runners) < 8:
+                    self.register_runner((QUEUES, QUEUES[:1], QUEUES[1:])[number % 3])
+            case "end":
+                self.deregister_runner(number)
+                self._somebody_lives()
+            case _:
+                self.pause_or_resume_queue(QUEUES[number % 2], what == "pause")
 
     # -- what must be true after each of them ------------------------------------------------------
 
@@ -430,7 +468,7 @@ class EngineMachine(RuleBasedStateMachine):
             wanted = (
                 step.step_id, step.state, step.attempts, step.due_at, step.claim,
                 step.runner and step.runner.runner_id, step.task.state, step.task.paused,
-                step.queued, step.queued_until, self._is_ready(step),
+                step.queued, step.queued_until, step.ends_at, self._is_ready(step),
             )  # fmt: skip
             differs = {
                 field: f"{value} where the rules say {should}"

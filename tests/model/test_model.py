@@ -14,8 +14,8 @@ EXAMPLES = int(os.environ.get("PGTASKER_MODEL_EXAMPLES", "0"))
 """How many examples to try: with new random ones each time. Unset: a few, and always the same."""
 
 PROFILE = settings(
-    max_examples=EXAMPLES or 80,
-    stateful_step_count=50,
+    max_examples=EXAMPLES or 100,
+    stateful_step_count=30,
     derandomize=not EXAMPLES,
     database=None,
     deadline=None,
