@@ -18,7 +18,7 @@ begin
     if step.state = 'in_progress' then
         reason := 'running';
         explanation := format(
-            'It runs since %s on runner %s (%s): attempt %s of %s. The runner was last heard of '
+            'It has run since %s on runner %s (%s): attempt %s of %s. The runner was last heard of '
             'at %s.',
             v_latest.created_at, v_runner.runner_id, v_runner.name, step.attempts,
             named_step.retry_limit, v_runner.last_heartbeat_at
@@ -47,7 +47,7 @@ begin
         );
     else
         reason := 'finished';
-        explanation := format('It is %s since %s.', step.state, v_latest.created_at);
+        explanation := format('It has been %s since %s.', step.state, v_latest.created_at);
         details := jsonb_build_object(
             'state', step.state,
             'actor', v_latest.actor,

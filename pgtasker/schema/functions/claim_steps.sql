@@ -1,7 +1,7 @@
 -- claim_steps: gives a runner up to max_steps ready steps of its queues, each under a fresh claim.
 --
 -- Key-share locks the runner; takes queue rows and steps with skip locked, so it waits for nobody.
--- A runner that gets less than it asked for, and holds nothing or got nothing, is marked as waiting.
+-- A runner that gets less than it asked for, and holds or gets nothing, is marked as waiting.
 
 create function claim_steps(runner_id bigint, max_steps int)
 returns setof claimed_step
