@@ -89,7 +89,6 @@ revoke execute on function
     _expire_runners,
     _expire_attempts,
     _next_maintenance,
-    _task_log,
     _explain_state,
     _explain_parents,
     _explain_waiting,

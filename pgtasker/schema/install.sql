@@ -156,7 +156,6 @@
 \ir views/active_task_execution_contexts.sql
 \ir functions/get_task.sql
 \ir functions/get_task_steps.sql
-\ir functions/_task_log.sql
 \ir functions/get_task_history.sql
 \ir functions/get_step_readiness_status.sql
 \ir functions/get_task_execution_context.sql

@@ -27,23 +27,59 @@ as $$
 begin
     perform _require_task(get_task_history.task_id);
     return query
-    select
-        entry.created_at,
-        entry.entity,
-        entry.workflow_step_id,
-        entry.name,
-        entry.from_state,
-        entry.to_state,
-        entry.sort_key,
-        entry.actor,
-        entry.attempts,
-        entry.attempt_counts,
-        entry.due_at,
-        entry.reason,
-        entry.results,
-        entry.error,
-        entry.metadata
-    from _task_log(get_task_history.task_id) entry
+    select entry.*
+    from (
+        select
+            log.created_at,
+            'task',
+            null::bigint,
+            null::text,
+            log.from_state,
+            log.to_state,
+            log.sort_key,
+            coalesce(log.actor, 'engine'),
+            null::integer,
+            null::boolean,
+            null::timestamptz,
+            coalesce(
+                log.reason,
+                case
+                    when log.from_state <> log.to_state then null
+                    when log.paused then 'paused'
+                    else 'resumed'
+                end
+            ),
+            null::jsonb,
+            null::jsonb,
+            log.metadata
+        from task_transitions log
+        where log.task_id = get_task_history.task_id
+        union all
+        select
+            log.created_at,
+            'step',
+            log.workflow_step_id,
+            named_step.name,
+            log.from_state,
+            log.to_state,
+            log.sort_key,
+            coalesce(log.actor, 'runner ' || runner.name, 'runner ' || log.runner_id, 'engine'),
+            log.attempts,
+            log.attempt_counts,
+            log.due_at,
+            log.reason,
+            log.results,
+            log.error,
+            log.metadata
+        from workflow_steps step
+        join named_steps named_step on named_step.named_step_id = step.named_step_id
+        join workflow_step_transitions log on log.workflow_step_id = step.workflow_step_id
+        left join runners runner on runner.runner_id = log.runner_id
+        where step.task_id = get_task_history.task_id
+    ) as entry (
+        created_at, entity, workflow_step_id, name, from_state, to_state, sort_key,
+        actor, attempts, attempt_counts, due_at, reason, results, error, metadata
+    )
     order by
         max(entry.created_at) over (
             partition by entry.workflow_step_id
