@@ -11,7 +11,9 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from pgtasker.documents import is_document_file, read_documents, registered
 from pgtasker.errors import WorkflowError, one_line
 from pgtasker.workflow import Workflow
 
@@ -30,6 +32,17 @@ def load_workflows(*targets: str) -> list[Workflow]:
             raise WorkflowError(f"module {target!r} holds no Workflow")
         found.update({id(workflow): workflow for workflow in workflows})
     return list(found.values())
+
+
+def load_documents(target: str) -> list[dict[str, Any]]:
+    """The documents of a target's workflows, as `register_workflow` takes them.
+
+    A target is a module, as for `load_workflows`, or a .json, .yaml or .yml file. The steps of a
+    file need no handlers here: they may be for runners elsewhere, in other languages.
+    """
+    if is_document_file(target):
+        return [registered(document) for document in read_documents(Path(target))]
+    return [workflow.definition() for workflow in load_workflows(target)]
 
 
 def _import(target: str) -> ModuleType:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import click
 import structlog
 
 from pgtasker.cli.base import Refused, Settings, database_options, json_option, parse_json
 from pgtasker.cli.output import error_line, print_json
-from pgtasker.errors import WorkflowError
-from pgtasker.loading import load_workflows
+from pgtasker.loading import load_documents, load_workflows
 from pgtasker.runner import Runner
 
 
@@ -28,44 +24,12 @@ def register(settings: Settings, target: str) -> None:
 
     What is stored under a known version replaces it for future tasks.
     """
-    suffix = Path(target).suffix.lower()
-    if suffix in (".json", ".yaml", ".yml"):
-        documents = [_read_document(Path(target))]
-    else:
-        documents = [workflow.definition() for workflow in load_workflows(target)]
+    documents = load_documents(target)
     with settings.client() as client:
         for document in documents:
             client.register(document)
             name, version = document.get("name"), document.get("version", "0.1.0")
             click.echo(f"registered {document.get('namespace', 'default')}/{name} {version}")
-
-
-def _read_document(file: Path) -> dict[str, Any]:
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise WorkflowError(f"cannot read {str(file)!r}: {reason}") from error
-    try:
-        document = json.loads(text) if file.suffix.lower() == ".json" else _yaml(text)
-    except ValueError as error:
-        raise WorkflowError(f"{str(file)!r} cannot be parsed: {error}") from error
-    if not isinstance(document, dict):
-        raise WorkflowError(f"{str(file)!r} holds no workflow: it must be one object")
-    return document
-
-
-def _yaml(text: str) -> Any:
-    try:
-        import yaml
-    except ImportError:
-        raise WorkflowError(
-            "a YAML file needs PyYAML: pip install pyyaml, or give JSON of the same shape"
-        ) from None
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
 
 
 def _moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
