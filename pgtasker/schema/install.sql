@@ -16,6 +16,7 @@
 
 -- The rules of states and counts
 \ir functions/_task_is_complete.sql
+\ir functions/_task_is_at_rest.sql
 \ir functions/_step_is_processed.sql
 \ir functions/_step_is_in_process.sql
 \ir functions/_step_satisfies_children.sql
@@ -29,6 +30,7 @@
 \ir execution.sql
 \ir queue.sql
 \ir runners.sql
+\ir watches.sql
 
 -- Refusals and checks
 \ir functions/_refuse_unknown.sql
@@ -72,6 +74,7 @@
 \ir triggers/_fill_task_transition.sql
 \ir triggers/_project_task_transitions.sql
 \ir triggers/_propagate_task_transitions.sql
+\ir triggers/_tell_watchers.sql
 \ir triggers/_refuse_log_change.sql
 \ir triggers/_wake_runners.sql
 
@@ -144,6 +147,7 @@
 \ir functions/_suspect_runners.sql
 \ir functions/_expire_runners.sql
 \ir functions/_expire_attempts.sql
+\ir functions/_end_watches.sql
 \ir functions/_next_maintenance.sql
 \ir functions/maintain.sql
 
@@ -154,6 +158,7 @@
 \ir views/active_step_readiness_statuses.sql
 \ir views/task_execution_contexts.sql
 \ir views/active_task_execution_contexts.sql
+\ir functions/watch_task.sql
 \ir functions/get_task.sql
 \ir functions/get_task_steps.sql
 \ir functions/get_task_history.sql

@@ -40,6 +40,7 @@ create table housekeeping (
     position_seen bigint not null default 0,
     due_from timestamptz not null default '-infinity',
     probed_at timestamptz not null default '-infinity',
+    watches_ended_at timestamptz not null default '-infinity',
     incarnation timestamptz,
     incarnation_at timestamptz,
     constraint housekeeping_pkey primary key (singleton),

@@ -27,6 +27,7 @@ begin
     if not _expire_runners() then
         perform _expire_attempts();
     end if;
+    perform _end_watches(1000);
     delete from runners runner
     where runner.ended_at < v_now - _setting_interval('runner_retention')
         and not exists (select from step_claims claim where claim.runner_id = runner.runner_id);
