@@ -1,0 +1,84 @@
+"""One attempt, executed in the process of the test.
+
+Responsible for what a handler receives and for what becomes of its result or exception, as a runner
+does it. A plain function is called right here and cannot be interrupted; the timeout of a step ends
+coroutines only. Reaching the database is left to whoever is given as `send`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from pgtasker import surface
+from pgtasker.rows import ClaimedStep, Json
+from pgtasker.runner.handlers import arguments
+from pgtasker.runner.outcomes import completed, failed, timed_out
+from pgtasker.runner.step import AsyncStep, Step, facts
+from pgtasker.testing.drive import Attempt, Ending
+
+__tracebackhide__ = True  # pytest shows what the test and the handler did
+
+Send = Callable[[surface.Call[Any]], Any]
+SendAsync = Callable[[surface.Call[Any]], Awaitable[Any]]
+
+# What ends an attempt; anything else (Ctrl-C, pytest.fail) ends the test.
+Failures = (Exception, SystemExit)
+
+
+def execute(attempt: Attempt, send: Send) -> Ending:
+    """Call a handler that is a plain function."""
+    claim, step = attempt.claim, attempt.step
+
+    def extend(timeout: float | None, progress: Json) -> None:
+        send(_extension(claim, timeout, progress))
+
+    running = Step(**facts(claim), logger=_logger(claim), _extend=extend)
+    try:
+        return Ending(completed(step.function(**arguments(step, claim, running))))
+    except Failures as error:
+        return _failure(claim, error)
+
+
+async def execute_async(attempt: Attempt, send: SendAsync) -> Ending:
+    """Await a handler that is a coroutine function, as long as the timeout of the step allows."""
+    claim, step = attempt.claim, attempt.step
+    deadline = asyncio.timeout(claim.timeout)
+
+    async def extend(timeout: float | None, progress: Json) -> None:
+        await send(_extension(claim, timeout, progress))
+        if timeout is not None:
+            deadline.reschedule(asyncio.get_running_loop().time() + timeout)
+
+    running = AsyncStep(**facts(claim), logger=_logger(claim), _extend=extend)
+    try:
+        async with deadline:
+            return Ending(completed(await step.function(**arguments(step, claim, running))))
+    except Failures as error:
+        if deadline.expired() and claim.timeout is not None:
+            return Ending(timed_out(claim.timeout), error)
+        return _failure(claim, error)
+
+
+def _failure(claim: ClaimedStep, error: BaseException) -> Ending:
+    outcome = failed(error)
+    _logger(claim).warning("step failed", error=outcome.summary)
+    return Ending(outcome, error)
+
+
+def _extension(claim: ClaimedStep, timeout: float | None, progress: Json) -> surface.Call[None]:
+    time = None if timeout is None else timedelta(seconds=timeout)
+    return surface.extend_step(claim.workflow_step_id, claim.claim_id, time, progress)
+
+
+def _logger(claim: ClaimedStep) -> Any:
+    return structlog.get_logger("pgtasker").bind(
+        task_id=claim.task_id,
+        workflow_step_id=claim.workflow_step_id,
+        step=claim.step_name,
+        attempt=claim.attempt,
+    )
