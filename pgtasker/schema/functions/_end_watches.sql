@@ -22,14 +22,15 @@ begin
         return;
     end if;
     delete from task_watches watch
-    using (
-        select over.task_id, over.watch_id
-        from task_watches over
-        where over.ends_at <= v_now
-        limit _end_watches.max_watches
-        for update skip locked
-    ) over
-    where watch.task_id = over.task_id and watch.watch_id = over.watch_id;
+    where watch.watch_id = any (
+        array(
+            select over.watch_id
+            from task_watches over
+            where over.ends_at <= v_now
+            limit _end_watches.max_watches
+            for update skip locked
+        )
+    );
     get diagnostics v_ended = row_count;
     if v_ended < _end_watches.max_watches then
         update housekeeping set watches_ended_at = v_now;

@@ -8,8 +8,6 @@ returns boolean
 language plpgsql
 volatile
 set search_path from current
-set enable_hashjoin = off
-set enable_mergejoin = off
 set enable_seqscan = off
 as $$
 declare
@@ -39,13 +37,15 @@ begin
 
     update task_watches watch
     set ends_at = greatest(watch.ends_at, v_ends_at)
-    from (
-        select found.watch_id
-        from task_watches found
-        where found.task_id = watch_task.task_id and found.channel = watch_task.channel
-        for update skip locked
-    ) mine
-    where watch.task_id = watch_task.task_id and watch.watch_id = mine.watch_id;
+    where watch.task_id = watch_task.task_id
+        and watch.watch_id = any (
+            array(
+                select mine.watch_id
+                from task_watches mine
+                where mine.task_id = watch_task.task_id and mine.channel = watch_task.channel
+                for update skip locked
+            )
+        );
     if not found then
         insert into task_watches (task_id, ends_at, channel)
         values (watch_task.task_id, v_ends_at, watch_task.channel);

@@ -1,37 +1,35 @@
--- _tell_watchers: whoever brings a task to rest notifies those who wait for it, if there are any:
+-- _tell_watchers: whoever brings tasks to rest notifies those who wait for them, if there are any:
 -- NOTIFY takes a cluster-wide lock at commit. A session may turn it off, and leaves the watches.
 --
 -- Reads the watches without a lock and removes those that nobody else is at: waits for nobody.
+-- No statement has a join, so there is one way to execute it: by the primary key.
 
 create function _tell_watchers()
 returns trigger
 language plpgsql
 volatile
 set search_path from current
-set enable_hashjoin = off
-set enable_mergejoin = off
 set enable_seqscan = off
-set jit = off
 as $$
 declare
+    v_rested bigint[];
     v_task_ids bigint[];
     v_channels text[];
 begin
-    if current_setting('pgtasker.notify', true) in ('off', 'false', 'no', '0') then
+    v_rested := array(
+        select entered.task_id
+        from entered
+        where _task_is_at_rest(entered.to_state) and entered.from_state <> entered.to_state
+    );
+    if v_rested = '{}'
+        or current_setting('pgtasker.notify', true) in ('off', 'false', 'no', '0')
+    then
         return null;
     end if;
     select array_agg(watch.task_id), array_agg(watch.channel)
     into v_task_ids, v_channels
-    from entered
-    cross join lateral (
-        select found.task_id, found.channel, found.ends_at
-        from task_watches found
-        where found.task_id = entered.task_id
-        offset 0
-    ) watch
-    where _task_is_at_rest(entered.to_state)
-        and entered.from_state <> entered.to_state
-        and watch.ends_at > clock();
+    from task_watches watch
+    where watch.task_id = any (v_rested) and watch.ends_at > clock();
     if v_task_ids is null then
         return null;
     end if;
@@ -39,13 +37,15 @@ begin
     perform pg_notify(watch.channel, watch.task_id::text)
     from unnest(v_task_ids, v_channels) as watch (task_id, channel);
     delete from task_watches watch
-    using (
-        select found.task_id, found.watch_id
-        from task_watches found
-        where found.task_id = any (v_task_ids)
-        for update skip locked
-    ) free
-    where watch.task_id = free.task_id and watch.watch_id = free.watch_id;
+    where watch.task_id = any (v_task_ids)
+        and watch.watch_id = any (
+            array(
+                select free.watch_id
+                from task_watches free
+                where free.task_id = any (v_task_ids)
+                for update skip locked
+            )
+        );
     return null;
 end;
 $$;
