@@ -1,0 +1,1 @@
+"""The documents, followed word by word, and the examples they show."""
