@@ -32,7 +32,9 @@ class ShapeOptions(TypedDict, total=False):
 
 
 def linear(steps: int = 6, **more: Unpack[ShapeOptions]) -> Workflow:
-    """One step after the other: step_1 -> step_2 -> ... -> step_6.
+    """One step after the other.
+
+        step_1 -> step_2 -> step_3 -> step_4 -> step_5 -> step_6
 
     >>> run_workflow(client, linear()).results
     {'step_6': 6}
@@ -45,10 +47,12 @@ def linear(steps: int = 6, **more: Unpack[ShapeOptions]) -> Workflow:
 def diamond(**more: Unpack[ShapeOptions]) -> Workflow:
     """Two branches from one step, and back together.
 
-    start -> left, right; left, right -> merge; merge -> end.
+    start -> left, right
+    left, right -> merge
+    merge -> end
 
-        >>> run_workflow(client, diamond()).results
-        {'end': 6}
+    >>> run_workflow(client, diamond()).results
+    {'end': 6}
     """
     parents = {
         "start": [],
@@ -63,10 +67,13 @@ def diamond(**more: Unpack[ShapeOptions]) -> Workflow:
 def parallel_merge(branches: int = 3, **more: Unpack[ShapeOptions]) -> Workflow:
     """Independent branches of two steps each, and one that waits for all of them.
 
-    fetch_1 -> process_1, fetch_2 -> process_2, ...; process_1, process_2, ... -> merge.
+    fetch_1 -> process_1
+    fetch_2 -> process_2
+    fetch_3 -> process_3
+    process_1, process_2, process_3 -> merge
 
-        >>> run_workflow(client, parallel_merge(branches=3)).results
-        {'merge': 7}
+    >>> run_workflow(client, parallel_merge(branches=3)).results
+    {'merge': 7}
     """
     numbers = range(1, branches + 1)
     parents: dict[str, list[str]] = {f"fetch_{number}": [] for number in numbers}
@@ -78,10 +85,12 @@ def parallel_merge(branches: int = 3, **more: Unpack[ShapeOptions]) -> Workflow:
 def tree(branches: int = 2, leaves: int = 2, **more: Unpack[ShapeOptions]) -> Workflow:
     """One root, branches, and leaves that nothing brings together again.
 
-    root -> branch_1, branch_2; branch_1 -> leaf_1_1, leaf_1_2; branch_2 -> leaf_2_1, leaf_2_2.
+    root -> branch_1, branch_2
+    branch_1 -> leaf_1_1, leaf_1_2
+    branch_2 -> leaf_2_1, leaf_2_2
 
-        >>> run_workflow(client, tree(branches=1)).results
-        {'leaf_1_1': 3, 'leaf_1_2': 3}
+    >>> run_workflow(client, tree(branches=1)).results
+    {'leaf_1_1': 3, 'leaf_1_2': 3}
     """
     numbers = range(1, branches + 1)
     parents: dict[str, list[str]] = {"root": []}
@@ -97,11 +106,15 @@ def tree(branches: int = 2, leaves: int = 2, **more: Unpack[ShapeOptions]) -> Wo
 def mixed(**more: Unpack[ShapeOptions]) -> Workflow:
     """Two roots, a join, a fork, a shortcut past the join, and a leaf that nothing waits for.
 
-    login -> permissions; config -> environment; permissions, environment -> begin;
-    begin -> critical, optional; environment -> cleanup; critical, cleanup -> report.
+    login -> permissions
+    config -> environment
+    permissions, environment -> begin
+    begin -> critical, optional
+    environment -> cleanup
+    critical, cleanup -> report
 
-        >>> run_workflow(client, mixed()).results
-        {'report': 10, 'optional': 6}
+    >>> run_workflow(client, mixed()).results
+    {'report': 10, 'optional': 6}
     """
     parents = {
         "login": [],
