@@ -366,6 +366,19 @@ def explain_step(workflow_step_id: int) -> Call[list[Explanation]]:
     return _call("explain_step", _all(Explanation), workflow_step_id=workflow_step_id)
 
 
+def step_place(workflow_step_id: int) -> Call[tuple[int, str] | None]:
+    """The task_id and the name of a step; None if there is no such step."""
+    return Call(
+        SQL("""
+            select s.task_id, s.name
+            from {schema}.step_readiness_statuses as s
+            where s.workflow_step_id = %(workflow_step_id)s
+        """),
+        {"workflow_step_id": workflow_step_id},
+        lambda rows: (rows[0]["task_id"], rows[0]["name"]) if rows else None,
+    )
+
+
 def check_consistency() -> Call[list[Violation]]:
     """Every broken invariant; none means healthy."""
     return _call("check_consistency", _all(Violation))

@@ -3,7 +3,7 @@
 Responsible for the list of commands. What they share is in `base`, how they print in `output`.
 """
 
-from pgtasker.cli import install, look, operate, work
+from pgtasker.cli import install, look, operate, show, work
 from pgtasker.cli.base import group
 from pgtasker.cli.demo import demo
 from pgtasker.cli.server import server
@@ -12,7 +12,9 @@ for command in (
     demo,
     *install.COMMANDS,
     *work.COMMANDS,
-    *look.COMMANDS,
+    look.list_tasks,
+    show.show,
+    look.why,
     *operate.COMMANDS,
     server,
 ):

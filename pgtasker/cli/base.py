@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ import pgtasker
 from pgtasker.client import Client
 from pgtasker.dsn import connection_string, resolve_dsn, resolve_schema, shown
 from pgtasker.errors import EngineError, PgtaskerError, one_line
+from pgtasker.rows import TaskStep
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,6 +44,11 @@ class Settings:
     def connect(self) -> psycopg.Connection[Any]:
         """A connection for what is no call of the SQL surface."""
         return psycopg.connect(connection_string(resolve_dsn(self.dsn)), autocommit=True)
+
+    def environment(self) -> dict[str, str]:
+        """The same for a process started from here: a DSN never shows on its command line."""
+        given = {"PGTASKER_DSN": self.dsn, "PGTASKER_SCHEMA": self.schema}
+        return {name: value for name, value in given.items() if value is not None}
 
     def schema_name(self) -> str:
         """The schema of the install."""
@@ -131,6 +137,25 @@ def parse_json(text: str | None, what: str) -> Any:
         raise click.UsageError(f"{what} is not JSON: {error}") from None
 
 
+def split_step(text: str) -> tuple[int, str | None]:
+    """TASK, or TASK/NAME: the task_id and the name of a step of it."""
+    task, slash, name = text.partition("/")
+    if not task.isdecimal() or (slash and not name):
+        raise click.UsageError(
+            f"{text!r} is no task and no step: give TASK as in 12, or TASK/STEP as in 12/charge"
+        )
+    return int(task), name or None
+
+
+def step_named(task_id: int, steps: Sequence[TaskStep], name: str) -> TaskStep:
+    """The step of that name among those of a task."""
+    found = {step.name: step for step in steps}
+    if name not in found:
+        known = ", ".join(found)
+        raise Refused(f"task {task_id} has no step {name!r}: its steps are {known}")
+    return found[name]
+
+
 def find_step(client: Client, text: str) -> int:
     """The workflow_step_id that is meant by a number, or by TASK/NAME."""
     task, slash, name = text.partition("/")
@@ -138,11 +163,7 @@ def find_step(client: Client, text: str) -> int:
         raise click.UsageError(f"{text!r} is no step: give its id, or TASK/NAME as in 12/charge")
     if not slash:
         return int(task)
-    steps = {step.name: step.workflow_step_id for step in client.get_task_steps(int(task))}
-    if name not in steps:
-        known = ", ".join(steps)
-        raise Refused(f"task {task} has no step {name!r}: its steps are {known}")
-    return steps[name]
+    return step_named(int(task), client.get_task_steps(int(task)), name).workflow_step_id
 
 
 def _line(error: BaseException, settings: Settings | None) -> str:

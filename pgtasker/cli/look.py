@@ -1,27 +1,28 @@
-"""`list`, `show`, `why`: what the database knows, as tables for people or JSON for programs."""
+"""`list`, `why`: what the database knows, as tables for people or JSON for programs."""
 
 from __future__ import annotations
 
 import click
-from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
+from pgtasker import surface
 from pgtasker.cli.base import Settings, database_options, find_step, json_option
 from pgtasker.cli.output import (
     STATE_STYLES,
-    error_line,
-    indented,
     moment,
+    paragraph,
     print_json,
+    print_lines,
     state,
     table,
     took,
 )
 from pgtasker.cli.output import show as show_picture
-from pgtasker.rows import Task, TaskStep
+from pgtasker.client import Client
 
 TASK_STATES = [name for name in STATE_STYLES if name != "skipped"]
+NOT_OVER = ("pending", "in_progress", "error")
+NAMED = 5  # steps that are named before the rest is counted
 
 
 @click.command("list")
@@ -69,91 +70,46 @@ def list_tasks(
 
 
 @click.command()
-@click.argument("task_id", type=int, metavar="TASK")
+@click.argument("subject", metavar="STEP|TASK/")
 @json_option
 @database_options
 @click.pass_obj
-def show(settings: Settings, task_id: int, as_json: bool) -> None:
-    """Show a task and its steps."""
-    with settings.client() as client:
-        task, steps = client.get_task(task_id), client.get_task_steps(task_id)
-    if as_json:
-        print_json({"task": task, "steps": steps})
-    else:
-        remarks = [Text(), _remarks(steps)] if any(map(_remark, steps)) else []
-        show_picture(Group(_headline(task), Text(), _steps(steps), *remarks))
+def why(settings: Settings, subject: str, as_json: bool) -> None:
+    """Say why a step is not running, or why the steps of a task are not over.
 
-
-def _headline(task: Task) -> Text:
-    text = Text.assemble(
-        (f"task {task.task_id}", "bold"),
-        f"  {task.namespace}/{task.name} {task.version}  ",
-        state(task.state, paused=task.paused),
-        f"  {task.processed_steps} of {task.total_steps} steps done",
-    )
-    times = [("created", task.created_at), ("runs at", task.run_at), ("ended", task.finished_at)]
-    text.append("\n" + ", ".join(f"{word} {moment(at)}" for word, at in times if at))
-    if duration := took(task.started_at, task.finished_at):
-        text.append(f", took {duration}")
-    for word, value in (("tags", ", ".join(task.tags)), ("key", task.idempotency_key)):
-        if value:
-            text.append(f"\n{word}: {value}")
-    return text
-
-
-def _steps(steps: list[TaskStep]) -> Table:
-    rows = [
-        (
-            name,
-            str(step.workflow_step_id),
-            state(step.state),
-            f"{step.attempts}/{step.retry_limit}",
-            took(step.started_at, step.finished_at),
-            ", ".join(step.depends_on),
-        )
-        for name, step in zip(indented(steps), steps, strict=True)
-    ]
-    made = table(("step", "#id", "state", "#attempts", "#took", "after"), rows)
-    for column in made.columns[:-1]:
-        column.no_wrap = True  # where it is narrow, fold the list of parents alone
-    return made
-
-
-def _remarks(steps: list[TaskStep]) -> Text:
-    said = ((step.name, _remark(step)) for step in steps)
-    return Text("\n".join(f"{name}: {remark}" for name, remark in said if remark))
-
-
-def _remark(step: TaskStep) -> str:
-    remarks = []
-    if step.error is not None:
-        earlier = "earlier: " if step.state == "complete" else ""
-        remarks.append(earlier + error_line(step.error))
-    if step.due_at is not None and step.state in ("pending", "error"):
-        remarks.append(f"next attempt {moment(step.due_at)}")
-    if step.state == "in_progress" and step.runner:
-        remarks.append(f"on {step.runner}")
-    return "; ".join(remarks)
-
-
-@click.command()
-@click.argument("step", metavar="STEP")
-@json_option
-@database_options
-@click.pass_obj
-def why(settings: Settings, step: str, as_json: bool) -> None:
-    """Say why a step is not running.
-
-    STEP is its id, or TASK/NAME.
+    STEP is TASK/NAME as in 12/charge, or its id; TASK/ as in 12/ are all steps of a task.
     """
     with settings.client() as client:
-        workflow_step_id = find_step(client, step)
+        if subject[:-1].isdecimal() and subject.endswith("/"):
+            _why_task(client, int(subject[:-1]), as_json=as_json)
+            return
+        workflow_step_id = find_step(client, subject)
         reasons = client.explain_step(workflow_step_id)
+        place = client.call(surface.step_place(workflow_step_id))
     if as_json:
         print_json({"workflow_step_id": workflow_step_id, "reasons": reasons})
         return
+    if place and subject.isdecimal():
+        click.echo(f"step {workflow_step_id}, {place[1]} of task {place[0]}:")
     for reason in reasons:
-        click.echo(reason.explanation)
+        print_lines(paragraph(reason.explanation))
 
 
-COMMANDS = (list_tasks, show, why)
+def _why_task(client: Client, task_id: int, *, as_json: bool) -> None:
+    """Every step that is not over; steps with the same reasons are named together."""
+    task = client.get_task(task_id)
+    steps = [step for step in client.get_task_steps(task_id) if step.state in NOT_OVER]
+    reasons = {step.name: client.explain_step(step.workflow_step_id) for step in steps}
+    if as_json:
+        print_json({"task_id": task_id, "state": task.state, "reasons": reasons})
+        return
+    if not steps:
+        click.echo(f"task {task_id} is {task.state}: every step is over")
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, given in reasons.items():
+        alike.setdefault(tuple(reason.explanation for reason in given), []).append(name)
+    for explanations, names in alike.items():
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        click.echo(f"{', '.join(names[:NAMED])}{more}:")
+        for explanation in explanations:
+            print_lines(paragraph(explanation, Text(" ")))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pgtasker.cli import graph
 from pgtasker.rows import TaskStep
 
 STATE_STYLES = {
@@ -30,6 +32,17 @@ STATE_STYLES = {
     "skipped": "yellow",
     "resolved_manually": "magenta",
 }
+SIGNS = {
+    "pending": "·",
+    "in_progress": "▸",
+    "complete": "✓",
+    "error": "✗",
+    "cancelled": "⊘",
+    "skipped": "»",
+    "resolved_manually": "✓",
+}
+RETRYING = "↻"  # in error, but not for good
+STAND_INS = {**graph.ASCII, **str.maketrans("·▸✓✗⊘»↻…", ".>vx/>~.")}
 
 
 def print_json(value: object) -> None:
@@ -90,6 +103,50 @@ def state(name: str, *, paused: bool = False) -> Text:
     """A state in its colour."""
     text = Text(name, style=STATE_STYLES.get(name, ""))
     return text.append(" (paused)", style="yellow") if paused else text
+
+
+def sign(step: TaskStep) -> Text:
+    """The state of a step in one character."""
+    if step.state == "error" and step.due_at is not None:
+        return Text(RETRYING, style="yellow")
+    return Text(SIGNS.get(step.state, " "), style=STATE_STYLES.get(step.state, ""))
+
+
+def print_lines(lines: Iterable[Text]) -> None:
+    """Print a drawing line by line; where the signs are not known, with stand-ins for them."""
+    target = console()
+    for line in lines:
+        if not _encodable(line.plain):
+            click.echo(line.plain.rstrip().translate(STAND_INS))
+        elif target.is_terminal:
+            target.print(line, soft_wrap=True)
+        else:
+            click.echo(line.plain.rstrip())
+
+
+def width(*, otherwise: int) -> int:
+    """The columns of the terminal; where there is none, as many as are given."""
+    target = console()
+    return target.width if target.is_terminal else otherwise
+
+
+def paragraph(text: str, lead: Text | None = None) -> Iterator[Text]:
+    """Words after a lead, further lines below them; in a pipe they are one line."""
+    lead = Text() if lead is None else lead
+    indent = lead.cell_len + (2 if lead.cell_len else 0)
+    columns = width(otherwise=10_000) - indent
+    lines = textwrap.wrap(text, max(20, columns), break_on_hyphens=False) or [""]
+    yield Text.assemble(lead, " " * (indent - lead.cell_len), lines[0])
+    for line in lines[1:]:
+        yield Text(" " * indent + line)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 def moment(at: datetime | None) -> str:

@@ -144,7 +144,7 @@ def test_a_started_task_is_listed_and_shown(pgtasker: Command, task: str) -> Non
     assert shown["task"]["context"] == {"order": 7}
     assert [step["name"] for step in shown["steps"]] == ["validate", "charge", "ship"]
     text = pgtasker("show", task).output
-    assert "  charge" in text
+    assert "● · charge" in text
     assert "0 of 3 steps done" in text
 
 
@@ -161,10 +161,70 @@ def test_why_answers_in_words(pgtasker: Command, task: str) -> None:
     """A step is named by its id or by task and name."""
     by_name = data(pgtasker("why", f"{task}/charge", "--json"))
     assert by_name["reasons"][0]["reason"] == "waiting_for_parents"
-    by_id = pgtasker("why", str(by_name["workflow_step_id"]))
-    assert by_id.output.splitlines()[0] == by_name["reasons"][0]["explanation"]
+    named, *explained = pgtasker("why", str(by_name["workflow_step_id"])).output.splitlines()
+    assert named == f"step {by_name['workflow_step_id']}, charge of task {task}:"
+    assert explained == [reason["explanation"] for reason in by_name["reasons"]]
     unknown = pgtasker("why", f"{task}/nix")
     assert "its steps are validate, charge, ship" in unknown.stderr
+
+
+def test_why_answers_for_every_step_of_a_task(pgtasker: Command, task: str) -> None:
+    """Steps that are over are left out, and those with the same reasons are named together."""
+    assert pgtasker("resolve", f"{task}/validate").exit_code == 0
+    answer = pgtasker("why", f"{task}/")
+    assert [line for line in answer.output.splitlines() if line.endswith(":")] == [
+        "charge:",
+        "ship:",
+    ]
+    assert list(data(pgtasker("why", f"{task}/", "--json"))["reasons"]) == ["charge", "ship"]
+    assert pgtasker("cancel", task).exit_code == 0
+    assert pgtasker("why", f"{task}/").output == f"task {task} is cancelled: every step is over\n"
+
+
+def test_a_step_is_shown_with_its_log(pgtasker: Command, task: str) -> None:
+    """TASK/STEP: what it waits for, why, what happened to it, and its results."""
+    assert pgtasker("resolve", f"{task}/validate", "--results", '{"by": "hand"}').exit_code == 0
+    text = pgtasker("show", f"{task}/validate").output
+    assert text.startswith(f"step validate of task {task}, shop/fulfil 1.2.0  resolved_manually\n")
+    assert "leads to: charge\n" in text
+    assert '\nresults\n  {"by": "hand"}\n' in text
+    [entry] = data(pgtasker("show", f"{task}/validate", "--json"))["history"]
+    assert (entry["from_state"], entry["to_state"]) == ("pending", "resolved_manually")
+    assert "has no step 'nix'" in pgtasker("show", f"{task}/nix").stderr
+
+
+def test_a_failure_is_shown_with_its_error_and_traceback(pgtasker: Command, task: str) -> None:
+    """The error stands below the step in the drawing; the traceback with the step itself."""
+    error = {"type": "ValueError", "message": "no\nway " * 99, "traceback": "Traceback\n  line"}
+    with psycopg.connect(pgtasker.dsn, autocommit=True) as conn:
+        conn.execute("set search_path = pgtasker")
+        conn.execute("select register_runner('hand', '{default}')")
+        conn.execute(
+            "select fail_step(workflow_step_id, claim_id, %s, false) from claim_steps(1, 1)",
+            [json.dumps(error)],
+        )
+        conn.execute("select deregister_runner(1)")
+    lines = pgtasker("show", task).output.splitlines()
+    [step] = [number for number, line in enumerate(lines) if "✗ validate" in line]
+    assert "ValueError: no way no way" in lines[step + 1]
+    assert "    Traceback\n      line\n" in pgtasker("show", f"{task}/validate").output
+
+
+def test_a_wide_fan_out_is_folded(pgtasker: Command, tmp_path: Path) -> None:
+    """A hundred parallel steps take one line for each state, unless all are asked for."""
+    names = [f"work_{number:02}" for number in range(100)]
+    steps = [{"name": "split"}, *({"name": name, "depends_on": ["split"]} for name in names)]
+    file = tmp_path / "fan.json"
+    file.write_text(json.dumps({"name": "fan", "steps": steps}))
+    assert pgtasker("register", str(file)).exit_code == 0
+    task = pgtasker("start", "fan").output.strip()
+    assert pgtasker("resolve", f"{task}/work_07").exit_code == 0
+    text = pgtasker("show", task).output
+    assert "╓ · work_00 … work_99" in text
+    assert "99 pending" in text
+    assert "╙ ✓ work_07 " in text
+    assert max(map(len, text.splitlines())) < 80
+    assert "work_50" in pgtasker("show", task, "--all").output
 
 
 def test_operators_reach_tasks_steps_and_queues(pgtasker: Command, task: str) -> None:
@@ -196,7 +256,8 @@ def test_operators_reach_tasks_steps_and_queues(pgtasker: Command, task: str) ->
         ("start", "shop/fulfil", "{not json"),
         ("start", "shop/fulfil", "{}", "--run-at", "soon"),
         ("why", "abc"),
-        ("why", "12/"),
+        ("why", "12/", "34"),
+        ("show", "12/"),
         ("retry", "payments"),
         ("show", "abc"),
         ("list", "--state", "done"),
