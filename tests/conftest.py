@@ -18,6 +18,8 @@ from .support.databases import Database, Databases
 from .support.servers import Run, Source, UnavailableError, find_sources
 from .support.session import Session
 
+pytest_plugins = ["pytester"]
+
 SOURCES = pytest.StashKey[list[Source]]()
 RUN = pytest.StashKey[Run]()
 OPENED = pytest.StashKey[dict[str, Databases]]()

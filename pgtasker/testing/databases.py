@@ -20,17 +20,24 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgtasker import embedded
+from pgtasker import embedded, installer
 from pgtasker.dsn import connection_string, resolve_dsn, resolve_schema, shown
 from pgtasker.errors import PgtaskerError, one_line
 from pgtasker.testing.clock import install
 
 PREFIX = "pgtasker-pytest-"
 LONGEST_BASE = 40  # characters; the path of a socket must be short
+LOGS = ("task_transitions", "workflow_step_transitions")  # from which nothing can be deleted
 LOCK_PATIENCE = "10s"  # that a reset waits for sessions which a test left busy
 
 # The server of a run forgets everything at its end, so it need not be durable.
 SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+_RESTART = """
+    select setval(format('%%I.%%I', schemaname, sequencename)::regclass, start_value, false)
+    from pg_sequences
+    where schemaname = %s
+"""
 
 
 class TestDatabaseError(PgtaskerError):
@@ -101,28 +108,23 @@ class Install:
         self._schema = resolve_schema()
         self._connection = psycopg.connect(dsn, autocommit=True)
         self._connection.execute(f"set lock_timeout = '{LOCK_PATIENCE}'".encode())
-        self._tables = [
-            name
-            for (name,) in self._connection.execute(
-                "select tablename::text from pg_tables where schemaname = %s", [self._schema]
-            )
-        ]
-        self._rows = {table: self._read(table) for table in self._filled()}
+        self._tables = installer.objects().names["table"]  # those that refer to others come later
+        rows = {table: self._rows(table) for table in self._tables}
+        self._held = {table: content for table, content in rows.items() if content is not None}
 
     def reset(self) -> None:
-        """Empty every table, and write what a new install holds.
+        """Empty every table, and write what a new install holds; ids begin at 1 again.
 
-        Raises TestDatabaseError if a session that the test left behind keeps a table locked.
+        Rows of the application that refer to those must be gone. Raises TestDatabaseError if a
+        session that the test left open keeps a table locked.
         """
-        filled = self._filled()
-        emptied = [self._name(table) for table in filled if table not in self._rows]
+        emptied = sql.SQL(";").join(map(self._emptied, reversed(self._tables)))
         try:
             with self._connection.transaction():
-                if emptied:
-                    names = sql.SQL(", ").join(emptied)
-                    self._connection.execute(sql.SQL("truncate {} restart identity").format(names))
-                for table, rows in self._rows.items():
-                    self._write(table, rows)
+                self._connection.execute(emptied)
+                for table, content in self._held.items():
+                    self._connection.execute(self._filled(table), [content])
+                self._connection.execute(_RESTART, [self._schema])
         except psycopg.errors.LockNotAvailable as error:
             raise TestDatabaseError(
                 "the install cannot be emptied: a session that the test left open is still in a "
@@ -133,31 +135,21 @@ class Install:
         """Close the connection."""
         self._connection.close()
 
-    def _name(self, table: str) -> sql.Identifier:
-        return sql.Identifier(self._schema, table)
-
-    def _filled(self) -> list[str]:
-        looks = [
-            sql.SQL("select {} where exists (table {})").format(table, self._name(table))
-            for table in self._tables
-        ]
-        return [name for (name,) in self._connection.execute(sql.SQL(" union all ").join(looks))]
-
-    def _read(self, table: str) -> Any:
-        look = sql.SQL("select jsonb_agg(to_jsonb(t))::text from {} t").format(self._name(table))
+    def _rows(self, table: str) -> Any:
+        name = sql.Identifier(self._schema, table)
+        look = sql.SQL("select jsonb_agg(to_jsonb(t))::text from {} t").format(name)
         row = self._connection.execute(look).fetchone()
         return None if row is None else row[0]
 
-    def _write(self, table: str, rows: Any) -> None:
-        name = self._name(table)
-        self._connection.execute(sql.SQL("delete from {}").format(name))
-        self._connection.execute(
-            sql.SQL(
-                "insert into {0} overriding system value "
-                "select * from jsonb_populate_recordset(null::{0}, %s)"
-            ).format(name),
-            [rows],
-        )
+    def _emptied(self, table: str) -> sql.Composed:
+        text = "truncate {}" if table in LOGS else "delete from {}"
+        return sql.SQL(text).format(sql.Identifier(self._schema, table))
+
+    def _filled(self, table: str) -> sql.Composed:
+        return sql.SQL(
+            "insert into {0} overriding system value "
+            "select * from jsonb_populate_recordset(null::{0}, %s)"
+        ).format(sql.Identifier(self._schema, table))
 
 
 @contextlib.contextmanager
