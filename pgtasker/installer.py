@@ -1,38 +1,25 @@
 """Putting the engine into a database, and taking it out again.
 
-Responsible for turning the files under pgtasker/schema into one script for a schema of any name,
-for running it in one transaction, and for removing exactly what it created. What the objects are is
-said by their files alone: their names are read from there. Finding the database is left to others.
+Responsible for running the files of the schema in one transaction, and for removing exactly what
+they created. What the objects are is said by `schema_files`; replacing them is left to `upgrader`,
+finding the database to others.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
 from pgtasker.errors import PgtaskerError
+from pgtasker.schema_files import SCHEMA_VERSION as SCHEMA_VERSION
+from pgtasker.schema_files import Objects, install_pieces, objects
 
 OLDEST_SERVER = 150000
-SCHEMA_VERSION = (
-    "0.1.0"  # what an install says it is; changes with the schema, not with the package
-)
-
-_INCLUDE = re.compile(r"^\\ir +(\S+)$", re.MULTILINE)
-_CREATE = re.compile(
-    r"^create (?:or replace )?(?:unlogged |unique )?"
-    r"(table|view|sequence|type|domain|index|function) (?:if not exists )?(\w+)",
-    re.MULTILINE,
-)
-_SIGNATURE = re.compile(r"^comment on function\s+(\w+\([^)]*\))\s+is\b", re.MULTILINE)
 
 # The kinds of objects, in the order in which they are dropped: their catalog, and the function that
 # finds one by its name.
@@ -44,39 +31,6 @@ _CATALOGS = {
     "sequence": ("pg_class", "to_regclass"),
     "function": ("pg_proc", "to_regprocedure"),
 }
-
-_BEGIN = """\
--- pgtasker {version}, to be run in one transaction (psql --single-transaction -v ON_ERROR_STOP=1).
-
-do $$
-begin
-    perform set_config('pgtasker.caller_search_path', current_setting('search_path'), false);
-    perform set_config(
-        'pgtasker.schema_created',
-        (not exists (select from pg_namespace where nspname = {name_literal}))::text,
-        false
-    );
-    if current_setting('pgtasker.schema_created')::boolean then
-        create schema {schema};
-    end if;
-end;
-$$;
-
-set search_path = {schema}, pg_temp;
-"""
-
-_END = """\
-insert into settings (name, value)
-values
-    ('schema_version', '{version}'),
-    ('schema_created', current_setting('pgtasker.schema_created'));
-
-do $$
-begin
-    perform set_config('search_path', current_setting('pgtasker.caller_search_path'), false);
-end;
-$$;
-"""
 
 # What would be dropped with our objects although it is not part of them: whatever depends on one of
 # them, or on a part of one (a row type, an index, a view's rule), without being such a part itself.
@@ -113,25 +67,12 @@ class AlreadyInstalledError(InstallError):
         self.version = version
 
 
-@dataclass(frozen=True, slots=True)
-class Objects:
-    """The names of what the schema's files create, by kind; functions also with their arguments."""
-
-    names: dict[str, tuple[str, ...]]
-    signatures: tuple[str, ...]
-
-    @property
-    def relations(self) -> list[str]:
-        """Every name that is taken among tables, views, sequences, indexes and types."""
-        return [name for kind, names in self.names.items() if kind != "function" for name in names]
-
-
 def render_install(schema: str, testing: bool = False) -> str:
     """The whole install as plain SQL, without psql commands and without begin and commit.
 
     `testing` adds what only tests may have: a clock that they can move.
     """
-    return "\n".join(text for _, text in _pieces(schema, testing))
+    return "\n".join(text for _, text in install_pieces(schema, testing))
 
 
 def install(conn: psycopg.Connection[Any], schema: str, testing: bool = False) -> None:
@@ -141,14 +82,14 @@ def install(conn: psycopg.Connection[Any], schema: str, testing: bool = False) -
     names or the database refuses.
     """
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
-        _require_server(conn)
-        _lock(cursor, schema)
-        version = _version(cursor, schema)
+        require_server(conn)
+        lock(cursor, schema)
+        version = version_in(cursor, schema)
         if version is not None:
             raise AlreadyInstalledError(schema, version)
         _require_no_namesakes(cursor, schema)
-        for name, text in _pieces(schema, testing):
-            with _failures_in(name, text):
+        for name, text in install_pieces(schema, testing):
+            with failures_in(name, text):
                 cursor.execute(text.encode())
 
 
@@ -160,8 +101,8 @@ def uninstall(conn: psycopg.Connection[Any], schema: str) -> bool:
     depends on it (the message names it).
     """
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
-        _lock(cursor, schema)
-        version = _version(cursor, schema)
+        lock(cursor, schema)
+        version = version_in(cursor, schema)
         if version is None:
             raise InstallError(f"nothing is installed in schema {schema!r}")
         if version != SCHEMA_VERSION:
@@ -172,8 +113,7 @@ def uninstall(conn: psycopg.Connection[Any], schema: str) -> bool:
         known = objects()
         identifier = sql.Identifier(schema)
         cursor.execute(sql.SQL("set local search_path = {}, pg_temp").format(identifier))
-        tables = ", ".join(_qualified(schema, name) for name in known.names["table"])
-        cursor.execute(f"lock table {tables}".encode())
+        lock_tables(cursor, known, "access exclusive")
         _require_no_dependents(cursor, schema, known)
         cursor.execute("select value::boolean from settings where name = 'schema_created'")
         created = bool((cursor.fetchone() or [False])[0])
@@ -184,66 +124,46 @@ def uninstall(conn: psycopg.Connection[Any], schema: str) -> bool:
 def installed_version(conn: psycopg.Connection[Any], schema: str) -> str | None:
     """The version of the install in the schema; None if there is none."""
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
-        return _version(cursor, schema)
-
-
-def objects() -> Objects:
-    """What the schema's files create."""
-    names: dict[str, tuple[str, ...]] = {}
-    signatures: list[str] = []
-    for _, text in _files(testing=True):
-        for kind, name in _CREATE.findall(text):
-            names[kind] = tuple(dict.fromkeys((*names.get(kind, ()), name)))
-        signatures += _SIGNATURE.findall(text)
-    return Objects(names, tuple(dict.fromkeys(signatures)))
-
-
-# Reading the files
-
-
-def _source() -> Traversable:
-    return files("pgtasker") / "schema"
-
-
-def _files(testing: bool) -> Iterator[tuple[str, str]]:
-    """The files in load order, each with its text."""
-    source = _source()
-    for name in _INCLUDE.findall((source / "install.sql").read_text("utf-8")):
-        yield name, source.joinpath(*name.split("/")).read_text("utf-8")
-    if testing:
-        for file in sorted((source / "testing").iterdir(), key=lambda file: file.name):
-            yield f"testing/{file.name}", file.read_text("utf-8")
-
-
-def _pieces(schema: str, testing: bool) -> Iterator[tuple[str, str]]:
-    quoted = {
-        "schema": sql.Identifier(schema).as_string(None),
-        "name_literal": sql.quote(schema),
-        "version": SCHEMA_VERSION,
-    }
-    yield "the opening", _BEGIN.format(**quoted)
-    for name, text in _files(testing):
-        yield name, f"-- {name}\n\n{text}"
-    yield "the end", _END.format(**quoted)
+        return version_in(cursor, schema)
 
 
 # Asking the database
 
 
-def _require_server(conn: psycopg.Connection[Any]) -> None:
+def require_server(conn: psycopg.Connection[Any]) -> None:
+    """Refuse a server that is too old."""
     if conn.info.server_version < OLDEST_SERVER:
         version = conn.info.parameter_status("server_version")
         raise InstallError(f"this server is PostgreSQL {version}: pgtasker needs 15 or newer")
 
 
-def _lock(cursor: psycopg.Cursor[Any], schema: str) -> None:
-    """One install or uninstall of a schema at a time."""
+def lock(cursor: psycopg.Cursor[Any], schema: str) -> None:
+    """One install, upgrade or uninstall of a schema at a time."""
     cursor.execute(
         "select pg_advisory_xact_lock(hashtextextended('pgtasker install ' || %s, 0))", [schema]
     )
 
 
-def _version(cursor: psycopg.Cursor[Any], schema: str) -> str | None:
+def lock_tables(cursor: psycopg.Cursor[Any], known: Objects, mode: LiteralString) -> None:
+    """Lock those of our tables that are there; the install is on the search_path."""
+    cursor.execute(
+        """
+        select relation.relname
+        from pg_class relation
+        join pg_namespace namespace on namespace.oid = relation.relnamespace
+        where namespace.nspname = current_schema() and relation.relname = any (%s)
+        """,
+        [list(known.names["table"])],
+    )
+    found = {row[0] for row in cursor.fetchall()}
+    tables = [sql.Identifier(name) for name in known.names["table"] if name in found]
+    if tables:
+        query = sql.SQL("lock table {} in {} mode")
+        cursor.execute(query.format(sql.SQL(", ").join(tables), sql.SQL(mode)))
+
+
+def version_in(cursor: psycopg.Cursor[Any], schema: str) -> str | None:
+    """The version of the install in the schema; None if there is none."""
     cursor.execute(
         """
         select count(*) = 2
@@ -300,7 +220,7 @@ def _require_no_namesakes(cursor: psycopg.Cursor[Any], schema: str) -> None:
     found = [str(row[0]) for row in cursor.fetchall()]
     if found:
         raise InstallError(
-            f"schema {schema!r} holds {_some(found)}, whose name pgtasker needs: install into "
+            f"schema {schema!r} holds {some(found)}, whose name pgtasker needs: install into "
             "another schema (--schema NAME)"
         )
 
@@ -314,7 +234,7 @@ def _require_no_dependents(cursor: psycopg.Cursor[Any], schema: str, known: Obje
             sql.SQL("select {}(name)::oid from unnest(%s::text[]) as name").format(
                 sql.Identifier("pg_catalog", lookup)
             ),
-            [[_qualified(schema, name) for name in names]],
+            [[qualified(schema, name) for name in names]],
         )
         found = [row[0] for row in cursor.fetchall() if row[0] is not None]
         catalogs += [catalog] * len(found)
@@ -323,7 +243,7 @@ def _require_no_dependents(cursor: psycopg.Cursor[Any], schema: str, known: Obje
     foreign = [str(row[0]) for row in cursor.fetchall()]
     if foreign:
         raise InstallError(
-            f"{_some(foreign)} depends on the install in schema {schema!r}: drop it first"
+            f"{some(foreign)} depends on the install in schema {schema!r}: drop it first"
         )
 
 
@@ -336,7 +256,7 @@ def _drop(cursor: psycopg.Cursor[Any], schema: str, known: Objects) -> None:
     for kind in _CATALOGS:
         names = known.signatures if kind == "function" else known.names.get(kind, ())
         if names:
-            targets = ", ".join(_qualified(schema, name) for name in names)
+            targets = ", ".join(qualified(schema, name) for name in names)
             cursor.execute(f"drop {kind} if exists {targets} cascade".encode())
 
 
@@ -349,7 +269,7 @@ def _drop_schema_if_empty(conn: psycopg.Connection[Any], schema: str) -> bool:
     return True
 
 
-def _qualified(schema: str, name: str) -> str:
+def qualified(schema: str, name: str) -> str:
     """A name of ours (plain lower case, perhaps with arguments) in the schema."""
     return f"{sql.Identifier(schema).as_string(None)}.{name}"
 
@@ -358,7 +278,8 @@ def _qualified(schema: str, name: str) -> str:
 
 
 @contextmanager
-def _failures_in(name: str, text: str) -> Iterator[None]:
+def failures_in(name: str, text: str, verb: str = "install") -> Iterator[None]:
+    """Say in which file and line a statement failed."""
     try:
         yield
     except psycopg.Error as error:
@@ -366,9 +287,10 @@ def _failures_in(name: str, text: str) -> Iterator[None]:
         line = f" line {text.count(chr(10), 0, position) - 1}" if position else ""
         hint = f" ({error.diag.message_hint})" if error.diag.message_hint else ""
         reason = error.diag.message_primary or str(error)
-        raise InstallError(f"cannot install, {name}{line}: {reason}{hint}") from error
+        raise InstallError(f"cannot {verb}, {name}{line}: {reason}{hint}") from error
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first few names, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

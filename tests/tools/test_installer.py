@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pgtasker import installer
+from pgtasker import installer, schema_files
 
 FILES = {
     "install.sql": "-- tables\n\\ir state.sql\n-- code\n\\ir functions/size_of.sql\n"
@@ -59,7 +59,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file = tmp_path / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
-    monkeypatch.setattr(installer, "_source", lambda: tmp_path)
+    monkeypatch.setattr(schema_files, "source", lambda: tmp_path)
     return tmp_path
 
 
