@@ -1,61 +1,71 @@
 """The asynchronous client: start tasks, look at them, operate on them.
 
-Responsible for whose connection is used. Given a connection of the caller's, everything joins the
-caller's transaction and nothing is committed or closed here; given a DSN, a connection is opened
-when first needed and each call is a transaction of its own. What is sent is left to `surface`.
+Responsible for what a user calls. Whose connection and transaction that is, is left to
+`async_access`, waiting to `async_waiting`, what is sent to `surface`.
 
-The synchronous client is generated from this module by tools/generate_sync_client.py.
+The synchronous twin is generated from this module by tools/generate_sync_client.py.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from psycopg import AsyncConnection
-from psycopg.pq import TransactionStatus
 
 from pgtasker import surface
-from pgtasker.dsn import connection_string, resolve_dsn, resolve_schema
-from pgtasker.errors import ConfigurationError
+from pgtasker.async_access import access_to
+from pgtasker.async_waiting import AsyncWaiting
+from pgtasker.dsn import resolve_schema
 from pgtasker.rows import (
     Explanation,
     HistoryEntry,
     Json,
     QueueRow,
     RunnerRow,
+    StepReadinessStatus,
     Task,
+    TaskExecutionContext,
     TaskListEntry,
     TaskStep,
     Violation,
 )
 from pgtasker.workflow import Workflow, identity
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from psycopg_pool import AsyncConnectionPool
 
-SHORTEST_POLL = 0.05  # seconds between two looks of `wait`, growing
-LONGEST_POLL = 1.0
+T = TypeVar("T")
 
 
 class AsyncClient:
     """Starts and inspects tasks, from asyncio.
 
-    `database` is a DSN, an open psycopg connection, or None: then PGTASKER_DSN or libpq's
-    environment says where. The schema is `schema`, else PGTASKER_SCHEMA, else `pgtasker`.
+    `database` is one of
+
+    - a DSN, or None: then PGTASKER_DSN or libpq's environment says where. A connection is opened
+      when first needed; each call is a transaction of its own.
+    - an open psycopg connection: every call joins the transaction of that connection, nothing is
+      committed, and the connection is left open. This is how starting a task becomes part of a
+      transaction of the application.
+    - a psycopg_pool pool: each call borrows a connection for a transaction of its own.
+
+    The schema is `schema`, else PGTASKER_SCHEMA, else `pgtasker`. Raises ConfigurationError for
+    anything else, and for what is closed.
     """
 
     def __init__(
-        self, database: str | AsyncConnection[Any] | None = None, *, schema: str | None = None
+        self,
+        database: str | AsyncConnection[Any] | AsyncConnectionPool[Any] | None = None,
+        *,
+        schema: str | None = None,
     ) -> None:
         self._schema = resolve_schema(schema)
-        self._joined = None if isinstance(database, str) else database
-        self._dsn = database if isinstance(database, str) else None
-        self._own: AsyncConnection[Any] | None = None
-        self._opening = asyncio.Lock()
+        self._access = access_to(database, self._schema)
+        self._waiting = AsyncWaiting(self._access)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,23 +79,17 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the client's own connection; one of the caller's stays open."""
-        if self._own is not None:
-            await self._own.close()
-            self._own = None
+        """Close the client's own connections; a connection or pool of the caller's stays open."""
+        await self._waiting.close()
+        await self._access.close()
 
     async def call(self, call: surface.Call[T]) -> T:
         """Send any call of `pgtasker.surface`."""
-        return await surface.execute_async(await self._connection(), self._schema, call)
+        return await self._access.call(call)
 
-    async def _connection(self) -> AsyncConnection[Any]:
-        if self._joined is not None:
-            return self._joined
-        async with self._opening:
-            if self._own is None or self._own.closed:
-                dsn = connection_string(resolve_dsn(self._dsn))
-                self._own = await AsyncConnection.connect(dsn, autocommit=True)
-            return self._own
+    def _connected(self) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        """One connection for several calls."""
+        return self._access.connected()
 
     # Define and start.
 
@@ -93,8 +97,15 @@ class AsyncClient:
         self, workflow: Workflow | Mapping[str, Json], *, replace: bool = True
     ) -> int:
         """Store a workflow or a definition document; answers the id of the named task."""
-        document = workflow.definition() if isinstance(workflow, Workflow) else workflow
-        return await self.call(surface.register_workflow(document, replace=replace))
+        return await self.call(surface.register_workflow(_document(workflow), replace=replace))
+
+    async def register_many(
+        self, workflows: Sequence[Workflow | Mapping[str, Json]], *, replace: bool = True
+    ) -> list[int]:
+        """Store several workflows, all or none; answers the ids of their named tasks in order."""
+        return await self.call(
+            surface.register_workflows([_document(each) for each in workflows], replace=replace)
+        )
 
     async def start(
         self,
@@ -166,24 +177,26 @@ class AsyncClient:
     async def wait(self, task_id: int, *, timeout: float | None = None) -> Task:
         """Wait until nothing more happens to a task by itself: it is final, or in error.
 
-        Raises TimeoutError after `timeout` seconds. A task started in the caller's transaction must
-        be committed first: until then no runner sees it.
+        Raises TimeoutError after `timeout` seconds (None: never), psycopg's NoDataFound for a task
+        that does not exist, and ConfigurationError inside a transaction: a task started in one must
+        be committed first, until then no runner sees it.
+
+        The database notifies of the end; a look now and then finds it where it cannot. All waits of
+        a client share one further connection and its looks: a few queries within the first seconds
+        of a wait, then one every 2.5 to 5 seconds, or every second where notifications do not
+        arrive. A lost connection is opened again. Given a connection, the client only looks, on
+        that connection: use it for nothing else meanwhile.
         """
-        connection = await self._connection()
-        if connection.info.transaction_status == TransactionStatus.INTRANS:
-            raise ConfigurationError("cannot wait inside a transaction: commit it first")
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = SHORTEST_POLL
-        while True:
-            task = await self.get_task(task_id)
-            if not connection.autocommit:
-                await connection.rollback()
-            if task.at_rest:
-                return task
-            if deadline is not None and time.monotonic() + pause > deadline:
-                raise TimeoutError(f"task {task_id} is still {task.state} after {timeout} s")
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, LONGEST_POLL)
+        return (await self._waiting.rest([task_id], timeout))[0]
+
+    async def wait_many(
+        self, task_ids: Sequence[int], *, timeout: float | None = None
+    ) -> list[Task]:
+        """Wait for all of these tasks, as `wait` does for one; answers in the same order.
+
+        Raises TimeoutError if one of them is not at rest after `timeout` seconds.
+        """
+        return await self._waiting.rest(task_ids, timeout)
 
     # Look.
 
@@ -212,6 +225,16 @@ class AsyncClient:
         return await self.call(
             surface.task_list(namespace=namespace, name=name, state=state, tag=tag, limit=limit)
         )
+
+    async def get_step_readiness_status(
+        self, task_id: int, step_ids: Sequence[int] | None = None
+    ) -> list[StepReadinessStatus]:
+        """Could the steps of a task (or these of them) run now, and if not, what is missing?"""
+        return await self.call(surface.get_step_readiness_status(task_id, step_ids))
+
+    async def get_task_execution_context(self, task_id: int) -> TaskExecutionContext:
+        """How a task stands as a whole, and what it waits for."""
+        return await self.call(surface.get_task_execution_context(task_id))
 
     async def list_runners(self) -> list[RunnerRow]:
         """The runners the database knows."""
@@ -299,3 +322,15 @@ class AsyncClient:
     ) -> None:
         """Let a paused queue go on."""
         await self.call(surface.operate("resume_queue", queue, reason=reason, actor=actor))
+
+    async def get_setting(self, name: str) -> str:
+        """A setting of the install, as text."""
+        return await self.call(surface.get_setting(name))
+
+    async def set_setting(self, name: str, value: str) -> None:
+        """Tune the install; the database checks the value, for example "30 s" for a lease."""
+        await self.call(surface.set_setting(name, value))
+
+
+def _document(workflow: Workflow | Mapping[str, Json]) -> Mapping[str, Json]:
+    return workflow.definition() if isinstance(workflow, Workflow) else workflow

@@ -62,6 +62,15 @@ class Task(Row):
 
 
 @dataclass(frozen=True, slots=True)
+class TaskState(Row):
+    """What one who waits for the end of a task asks again and again."""
+
+    task_id: int
+    state: str
+    at_rest: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TaskStep(Row):
     """One step of a task, of `get_task_steps`."""
 
@@ -126,6 +135,48 @@ class TaskListEntry(Row):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepReadinessStatus(Row):
+    """Whether one step could run now, of the views and functions named after it."""
+
+    workflow_step_id: int
+    task_id: int
+    named_step_id: int
+    name: str
+    current_state: str
+    dependencies_satisfied: bool
+    retry_eligible: bool
+    ready_for_execution: bool
+    last_failure_at: datetime | None
+    next_retry_at: datetime | None
+    total_parents: int
+    completed_parents: int
+    attempts: int
+    retry_limit: int
+    backoff_request_seconds: float | None
+    last_attempted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskExecutionContext(Row):
+    """How one task stands as a whole, of the views and functions named after it."""
+
+    task_id: int
+    named_task_id: int
+    status: str
+    total_steps: int
+    pending_steps: int
+    in_progress_steps: int
+    completed_steps: int
+    failed_steps: int
+    ready_steps: int
+    execution_status: str
+    recommended_action: str
+    completion_percentage: Decimal | None
+    health_status: str
+    waiting_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,11 @@ from pgtasker.rows import (
     QueueRow,
     Row,
     RunnerRow,
+    StepReadinessStatus,
     Task,
+    TaskExecutionContext,
     TaskListEntry,
+    TaskState,
     TaskStep,
     Violation,
 )
@@ -123,6 +126,40 @@ def register_workflow(definition: Mapping[str, Json], *, replace: bool = True) -
     """Store a workflow; answers the id of the named task."""
     document = _json(dict(definition), "the definition")
     return _call("register_workflow", _value, definition=document, replace=replace)
+
+
+def register_workflows(
+    definitions: Sequence[Mapping[str, Json]], *, replace: bool = True
+) -> Call[list[int]]:
+    """Store definitions, all or none; answers the ids of their named tasks in the same order."""
+    documents = [_json(dict(definition), "the definition") for definition in definitions]
+    return Call(
+        # One after the other in the order of their names, whatever order others register them in.
+        SQL("""
+            select stored.named_task_id
+            from (
+                select
+                    given.place,
+                    {schema}.register_workflow(
+                        definition => given.definition, replace => %(replace)s
+                    ) as named_task_id
+                from (
+                    select document.definition, document.place
+                    from unnest(%(definitions)s::jsonb[])
+                        with ordinality as document (definition, place)
+                    order by
+                        coalesce(document.definition ->> 'namespace', 'default'),
+                        document.definition ->> 'name',
+                        document.place
+                    offset 0
+                ) as given
+                offset 0
+            ) as stored
+            order by stored.place
+        """),
+        {"definitions": documents, "replace": replace},
+        _column,
+    )
 
 
 def create_task(
@@ -315,6 +352,66 @@ def get_task(task_id: int) -> Call[Task]:
     return _call("get_task", _one(Task), task_id=task_id)
 
 
+def get_tasks(task_ids: Sequence[int]) -> Call[list[Task]]:
+    """Everything about some tasks, in the order of the ids."""
+    return Call(
+        SQL("""
+            select task.*
+            from unnest(%(task_ids)s::bigint[]) with ordinality as given (task_id, place)
+            cross join lateral {schema}.get_task(task_id => given.task_id) as task
+            order by given.place
+        """),
+        {"task_ids": list(task_ids)},
+        _all(Task),
+    )
+
+
+def task_states(task_ids: Sequence[int]) -> Call[list[TaskState]]:
+    """In which state some tasks are; those that do not exist are left out."""
+    return Call(
+        SQL("""
+            select task.task_id, task.state, task.complete or task.state = 'error' as at_rest
+            from {schema}.task_list as task
+            where task.task_id = any (%(task_ids)s::bigint[])
+        """),
+        {"task_ids": list(task_ids)},
+        _all(TaskState),
+    )
+
+
+def watch_tasks(task_ids: Sequence[int], channel: str) -> Call[list[TaskState]]:
+    """Ask for a notification when each comes to rest; answers as `task_states` does."""
+    return Call(
+        SQL("""
+            select
+                task.task_id,
+                task.state,
+                not {schema}.watch_task(task_id => task.task_id, channel => %(channel)s) as at_rest
+            from {schema}.task_list as task
+            where task.task_id = any (%(task_ids)s::bigint[])
+        """),
+        {"task_ids": list(task_ids), "channel": channel},
+        _all(TaskState),
+    )
+
+
+def get_step_readiness_status(
+    task_id: int, step_ids: Sequence[int] | None
+) -> Call[list[StepReadinessStatus]]:
+    """Could the steps of a task run now, and if not, what is missing?"""
+    return _call(
+        "get_step_readiness_status",
+        _all(StepReadinessStatus),
+        task_id=task_id,
+        step_ids=None if step_ids is None else list(step_ids),
+    )
+
+
+def get_task_execution_context(task_id: int) -> Call[TaskExecutionContext]:
+    """How a task stands as a whole, and what it waits for."""
+    return _call("get_task_execution_context", _one(TaskExecutionContext), task_id=task_id)
+
+
 def get_task_steps(task_id: int) -> Call[list[TaskStep]]:
     """The steps of a task, parents first."""
     return _call("get_task_steps", _all(TaskStep), task_id=task_id)
@@ -384,7 +481,7 @@ def check_consistency() -> Call[list[Violation]]:
     return _call("check_consistency", _all(Violation))
 
 
-def get_setting(name: str) -> Call[str | None]:
+def get_setting(name: str) -> Call[str]:
     """A setting, as text."""
     return _call("get_setting", _value, name=name)
 

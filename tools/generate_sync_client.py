@@ -1,7 +1,8 @@
-"""Write pgtasker/client.py, the synchronous twin of pgtasker/async_client.py.
+"""Write the synchronous twins of the asynchronous modules of the client.
 
-Responsible for the translation, word by word; `--check` only says whether the file is as it would
-be written. Whatever reads differently in the two belongs into WORDS, never into the generated file.
+Responsible for the translation, word by word; `--check` only says whether the files are as they
+would be written. Whatever reads differently in two twins belongs into WORDS, never into a generated
+file; what cannot be translated word by word is in pgtasker/twins.py.
 
     python tools/generate_sync_client.py [--check]
 """
@@ -14,64 +15,65 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "pgtasker"
-SOURCE = PACKAGE / "async_client.py"
-TARGET = PACKAGE / "client.py"
+SOURCES = ("async_client.py", "async_access.py", "async_listening.py", "async_waiting.py")
 
-DOCSTRING = '''\
-"""The synchronous client: start tasks, look at them, operate on them.
-
-Generated from async_client.py by tools/generate_sync_client.py: change that file, then run it.
-"""
-'''
+NOTE = "The synchronous twin is generated from this module by {tool}."
+TWIN_NOTE = "Generated from {source}: change that file, then run {tool}."
+TOOL = "tools/generate_sync_client.py"
 WORDS = {
-    r"import asyncio\n": "import threading\n",
-    r"asyncio\.sleep": "time.sleep",
-    r"asyncio\.Lock": "threading.Lock",
-    r"AsyncConnection": "Connection",
-    r"AsyncClient": "Client",
-    r"execute_async": "execute",
-    r"__aenter__": "__enter__",
-    r"__aexit__": "__exit__",
+    r"\basynchronous(ly)?\b": r"synchronous\1",
+    r"synchronously, any": "any",  # of what is the same either way
     r", from asyncio\.": ".",
+    r"import asyncio\n": "import threading\n",
+    r"\basyncio\.Lock\b": "threading.Lock",
+    r"\bAbstractAsync": "Abstract",
+    r"\bAsync(?=[A-Z])": "",
+    r"\b(a)sync_?(contextmanager|access|listening|waiting)\b": r"\2",
+    r"\b(execute|resolved)_async\b": r"\1",
+    r"\bawaited=True\b": "awaited=False",
+    r"\b__a(enter|exit)__\b": r"__\1__",
     r"\basync (def|with)\b": r"\1",
     r"\bawait ": "",
 }
 
 
-def generated(source: str) -> str:
-    """The synchronous module for the text of the asynchronous one."""
-    body = re.sub(r'\A""".*?"""\n', DOCSTRING, source, flags=re.DOTALL)
+def target(source: Path) -> Path:
+    """Where the twin of a module is."""
+    return source.with_name(source.name.removeprefix("async_"))
+
+
+def generated(source: Path) -> str:
+    """The synchronous twin of an asynchronous module."""
+    opening, note, body = source.read_text().partition(NOTE.format(tool=TOOL))
+    if not note:
+        raise ValueError(f"{source.name} does not say that it has a twin")
     for word, replacement in WORDS.items():
-        body = re.sub(word, replacement, body)
-    return formatted(body)
+        opening, body = (re.sub(word, replacement, part) for part in (opening, body))
+    twin_note = TWIN_NOTE.format(source=source.name, tool=TOOL)
+    return formatted(opening + twin_note + body, target(source))
 
 
-def formatted(text: str) -> str:
+def formatted(text: str, path: Path) -> str:
     """The text as the project's formatter lays it out, its imports in order."""
     for command in ("check --select I --fix --quiet", "format --quiet"):
-        ruff = [
-            sys.executable,
-            "-m",
-            "ruff",
-            *command.split(),
-            "--stdin-filename",
-            str(TARGET),
-            "-",
-        ]
+        ruff = [sys.executable, "-m", "ruff", *command.split(), "--stdin-filename", str(path), "-"]
         text = subprocess.run(ruff, input=text, capture_output=True, text=True, check=True).stdout
     return text
 
 
 def main() -> int:
-    """Write or check the file; 1 if a check finds a difference."""
-    text = generated(SOURCE.read_text())
-    if "--check" in sys.argv[1:]:
-        if TARGET.read_text() == text:
-            return 0
-        print(f"{TARGET} is not what {Path(__file__).name} writes: run it", file=sys.stderr)
-        return 1
-    TARGET.write_text(text)
-    return 0
+    """Write or check the files; 1 if a check finds a difference."""
+    different = 0
+    for source in (PACKAGE / name for name in SOURCES):
+        path, text = target(source), generated(source)
+        if path.exists() and path.read_text() == text:
+            continue
+        if "--check" in sys.argv[1:]:
+            print(f"{path} is not what {Path(__file__).name} writes: run it", file=sys.stderr)
+            different = 1
+        else:
+            path.write_text(text)
+    return different
 
 
 if __name__ == "__main__":

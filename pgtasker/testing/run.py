@@ -146,7 +146,7 @@ def run_all(
     that is paused or otherwise held up is among them, as it is then.
 
         >>> client.start_many(fulfil, [{"order": 1}, {"order": 2}])
-        [2, 3]
+        [1, 2]
         >>> [task.state for task in run_all(client, fulfil)]
         ['complete', 'complete']
     """
@@ -182,7 +182,8 @@ def _perform(database: Database, schema: str | None, script: Script[T]) -> T:
     with ExitStack() as stack:
         if not isinstance(database, Client):
             database = stack.enter_context(Client(database, schema=schema))
-        here = _Here(database._connection(), database._schema, stack)
+        connection = stack.enter_context(database._connected())
+        here = _Here(connection, database._schema, stack)
         answer, error = None, None
         while True:
             try:
@@ -200,7 +201,8 @@ async def _perform_async(database: AsyncDatabase, schema: str | None, script: Sc
     async with AsyncExitStack() as stack:
         if not isinstance(database, AsyncClient):
             database = await stack.enter_async_context(AsyncClient(database, schema=schema))
-        there = _OnLoop(await database._connection(), database._schema)
+        connection = await stack.enter_async_context(database._connected())
+        there = _OnLoop(connection, database._schema)
         answer, error = None, None
         while True:
             try:

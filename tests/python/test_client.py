@@ -13,10 +13,14 @@ from pgtasker import AsyncClient, Client, PayloadError, surface
 GENERATOR = Path(__file__).parents[2] / "tools" / "generate_sync_client.py"
 
 
-def test_the_synchronous_client_is_the_generated_one():
-    """client.py is what the generator makes of async_client.py now."""
-    tools = runpy.run_path(str(GENERATOR))
-    assert tools["TARGET"].read_text() == tools["generated"](tools["SOURCE"].read_text())
+TOOLS = runpy.run_path(str(GENERATOR))
+
+
+@pytest.mark.parametrize("name", TOOLS["SOURCES"])
+def test_a_synchronous_module_is_the_generated_one(name: str):
+    """Its text is what the generator makes of the asynchronous one now."""
+    source = TOOLS["PACKAGE"] / name
+    assert TOOLS["target"](source).read_text() == TOOLS["generated"](source)
 
 
 def test_both_clients_offer_the_same():

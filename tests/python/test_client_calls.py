@@ -33,9 +33,8 @@ NOBODY = 999_999_999
 def client(database: Database) -> Iterator[Client]:
     """A client with a connection of its own, in the time of the test."""
     with Client(database.session_dsn("client"), schema=database.schema) as client:
-        client._connection().execute(
-            "select set_config('pgtasker.clock', %s, false)", [database.clock]
-        )
+        with client._connected() as connection:
+            connection.execute("select set_config('pgtasker.clock', %s, false)", [database.clock])
         yield client
 
 
@@ -64,6 +63,32 @@ def test_a_task_is_started_and_looked_at(client: Client, flow: Workflow):
     assert client.explain_step(first.workflow_step_id)[0].reason in ("ready", "no_runner")
     assert client.list_queues()[0].depth == 1
     assert client.check_consistency() == []
+
+
+def test_how_a_task_and_its_steps_stand(client: Client, flow: Workflow):
+    """As a whole, and step by step, all or some of them."""
+    task_id = client.start(flow)
+    a, b = client.get_step_readiness_status(task_id)
+    assert (a.name, a.ready_for_execution, a.attempts) == ("a", True, 0)
+    assert (b.name, b.dependencies_satisfied, b.total_parents) == ("b", False, 1)
+    assert client.get_step_readiness_status(task_id, [b.workflow_step_id]) == [b]
+    context = client.get_task_execution_context(task_id)
+    assert (context.status, context.total_steps, context.ready_steps) == ("pending", 2, 1)
+    assert (context.execution_status, context.waiting_reason) == ("has_ready_steps", "runner")
+
+
+def test_many_workflows_are_registered_all_or_none(client: Client, flow: Workflow):
+    """Workflows and documents alike; the ids are in the order given."""
+    documents = [{"name": name, "steps": [{"name": "a"}]} for name in ("z", "m", "b")]
+    ids = client.register_many([documents[0], flow, *documents[1:]])
+    assert ids == [client.register(each) for each in (documents[0], flow, *documents[1:])]
+    assert client.register_many([]) == []
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="no steps"):
+        client.register_many([{"name": "first", "steps": [{"name": "a"}]}, {"name": "second"}])
+    with pytest.raises(UnknownWorkflow, match="first"):
+        client.start("first")
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="shop/flow"):
+        client.register_many([{**flow.definition(), "description": "x"}], replace=False)
 
 
 def test_a_workflow_is_named_in_several_ways(client: Client, flow: Workflow):
@@ -201,6 +226,10 @@ def test_the_asynchronous_client_does_the_same(database: Database, flow: Workflo
         ("get_task_steps(task_id => 1)", rows.TaskStep),
         ("get_task_history(task_id => 1)", rows.HistoryEntry),
         ("task_list", rows.TaskListEntry),
+        ("get_step_readiness_status(task_id => 1)", rows.StepReadinessStatus),
+        ("step_readiness_statuses", rows.StepReadinessStatus),
+        ("get_task_execution_context(task_id => 1)", rows.TaskExecutionContext),
+        ("task_execution_contexts", rows.TaskExecutionContext),
         ("list_runners()", rows.RunnerRow),
         ("list_queues()", rows.QueueRow),
         ("explain_step(workflow_step_id => 1)", rows.Explanation),
@@ -218,7 +247,7 @@ def test_a_row_has_the_columns_of_what_it_is_read_from(
 
 def test_a_setting_that_is_a_time_is_read_in_seconds(client: Client):
     """Whatever unit it is written in."""
-    client.call(surface.set_setting("lease", "2 minutes"))
+    client.set_setting("lease", "2 minutes")
     assert client.call(surface.setting_seconds("lease")) == 120
-    assert client.call(surface.get_setting("lease")) == "2 minutes"
+    assert client.get_setting("lease") == "2 minutes"
     assert timedelta(seconds=client.call(surface.maintain())) < timedelta(minutes=2)
