@@ -34,8 +34,8 @@ lint: $(READY)  ## check style
 types: $(READY)  ## check types
 	@$(BIN)/mypy
 
-docs: $(READY)  ## write the reference of the SQL surface anew
-	@$(BIN)/python docs/generate.py
+docs: $(READY)  ## write the reference of SQL, Python and the command line anew
+	@$(BIN)/python -m docs.generate
 
 bench: $(READY)  ## measure the decisions on a private PostgreSQL (BENCH_ARGS='--dsn DSN')
 	@$(BIN)/python -m bench.decisions $(BENCH_ARGS)

@@ -1,7 +1,8 @@
-"""Write docs/reference/sql.md: the public SQL surface, from its comments and file headers.
+"""Write docs/reference: the SQL surface here, Python and the command line by the modules beside.
 
-Run by `make docs`; a test compares the committed file with what would be written now. The words are
-in the SQL files: what is wrong here is corrected there.
+The SQL surface comes from the comments of the installed objects and the headers of their files:
+what is wrong in the reference is corrected there. Run by `make docs`; a test compares the committed
+files with what would be written now.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import psycopg
 from psycopg.rows import tuple_row
 
 import pgtasker
+from docs import generate_cli, generate_python
 from pgtasker import installer
 
 SCHEMA = Path(pgtasker.__file__).parent / "schema"
 REFERENCE = Path(__file__).parent / "reference" / "sql.md"
+OTHERS = (generate_python, generate_cli)
 
 INTRODUCTION = """\
 # The SQL surface
@@ -183,7 +186,7 @@ def _plain(text: str) -> str:
 
 
 def main() -> None:
-    """Install in a transaction that is rolled back, and write the reference."""
+    """Install in a transaction that is rolled back, and write every reference."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dsn", help="a server to use; default: the embedded one")
     dsn = parser.parse_args().dsn
@@ -195,8 +198,9 @@ def main() -> None:
     with psycopg.connect(dsn) as conn, conn.transaction(force_rollback=True):
         installer.install(conn, schema)
         conn.execute("select set_config('search_path', %s, true)", [schema])
-        REFERENCE.parent.mkdir(exist_ok=True)
         REFERENCE.write_text(render(conn))
+    for other in OTHERS:
+        other.REFERENCE.write_text(other.render())
 
 
 if __name__ == "__main__":

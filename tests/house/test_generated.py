@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,3 +33,9 @@ def test_the_public_surface_is_the_golden_one(catalog: Session, request: pytest.
 def test_the_reference_is_up_to_date(catalog: Session, request: pytest.FixtureRequest):
     """docs/reference/sql.md says what the comments of the objects and files say."""
     compare(request, generate.REFERENCE, generate.render(catalog.conn))
+
+
+@pytest.mark.parametrize("written", generate.OTHERS, ids=lambda module: module.REFERENCE.name)
+def test_the_other_references_are_up_to_date(written: Any, request: pytest.FixtureRequest):
+    """Python and the command line are documented as their docstrings and help say."""
+    compare(request, written.REFERENCE, written.render())
