@@ -20,7 +20,17 @@ from pgtasker.errors import (
     WorkflowError,
 )
 from pgtasker.loading import load_workflows
-from pgtasker.runner import AsyncStep, Runner, Step
+from pgtasker.runner import (
+    AsyncStep,
+    EventDriven,
+    Executor,
+    Health,
+    Polling,
+    ProcessExecutor,
+    Runner,
+    Step,
+    UntilEmpty,
+)
 from pgtasker.workflow import Backoff, StepOptions, Workflow
 
 __version__ = "0.1.0"
@@ -38,6 +48,12 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "Runner",
     "Step",
     "AsyncStep",
+    "EventDriven",
+    "Polling",
+    "UntilEmpty",
+    "Executor",
+    "ProcessExecutor",
+    "Health",
     "RetryableError",
     "PermanentError",
     # errors

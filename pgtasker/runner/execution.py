@@ -1,39 +1,57 @@
 """The attempts under way: from the claim until the handler returns, even if it no longer counts.
 
-Responsible for running handlers (coroutines on the loop, functions in threads), for timeouts, and
-for counting slots. An attempt is settled once: by its handler, by its timeout, or by the loss of
-its claim. What the handler does after that is ignored, but it keeps its slot until it returns: a
-thread cannot be stopped, and a coroutine may clean up. Sending reports is left to the runner.
+Responsible for when an attempt begins, for timeouts, and for counting slots. An attempt is settled
+once: by its handler, by its timeout, or by the loss of its claim. What the handler does after that
+is ignored, but it keeps its slot until it has ended: a thread cannot be stopped, and a coroutine
+may clean up. Where handlers run is left to the executors, sending reports to the runner.
+
+A claimed step that finds no place (of its own limit, or of its executor) is held: it occupies a
+slot, keeps its claim and waits for its turn. Its timeout does not run meanwhile. The database has
+to be told that, when the waiting begins and when it ends; as long as it cannot be told, the handler
+does not begin.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import threading
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
+import structlog
+
+from pgtasker.errors import ClaimLost, one_line
 from pgtasker.rows import ClaimedStep, Json
-from pgtasker.runner.handlers import Handlers, arguments, missing
-from pgtasker.runner.outcomes import Outcome, completed, failed, released, timed_out
+from pgtasker.runner.attempt import Attempt
+from pgtasker.runner.executors import Executor
+from pgtasker.runner.extension import no_longer_counts
+from pgtasker.runner.handlers import Handlers, missing
+from pgtasker.runner.outcomes import Outcome, released, timed_out
 from pgtasker.runner.reports import Reports
-from pgtasker.runner.step import AsyncStep, Step, facts
+from pgtasker.runner.step import ids
+from pgtasker.runner.turns import Turns, executor_of
 from pgtasker.workflow import WorkflowStep
 
 UNKNOWN_HANDLER_DELAY = 10.0  # seconds until a step that this runner cannot execute is tried again
+HELD = 365 * 86400.0  # seconds that the database gives an attempt that waits for its turn
+LATE = 0.5  # seconds after the claim from which a beginning is told to the database
 
-Extend = Callable[[ClaimedStep, float | None, Json], Awaitable[None]]
+Extend = Callable[[Attempt, float | None, Json], Awaitable[None]]
+
+_current: ContextVar[Attempt] = ContextVar("pgtasker_attempt")
 
 
-@dataclass(slots=True)
-class _Attempt:
-    claim: ClaimedStep
-    future: asyncio.Future[Outcome]
-    timer: asyncio.TimerHandle | None = None
+class _Execution:
+    """An attempt, the task that conducts it, and its turn if it has to wait for one."""
+
+    def __init__(self, attempt: Attempt, claimed_at: float) -> None:
+        self.attempt = attempt
+        self.claimed_at = claimed_at
+        self.task: asyncio.Task[Outcome]
+        self.turn: asyncio.Event | None = None
+        self.has_place = True
+        self.timer: asyncio.TimerHandle | None = None
 
 
 class Executions:
@@ -46,18 +64,25 @@ class Executions:
     def __init__(
         self,
         handlers: Handlers,
+        executors: Mapping[str, Executor],
         reports: Reports,
         extend: Extend,
         tell: Callable[[], None],
         log: Any,
+        runner: str,
     ) -> None:
         self._handlers = handlers
+        self._executors = executors
         self._reports = reports
-        self._extend = extend
+        self._ask_for_time = extend
         self._tell = tell
         self._log = log
-        self._open: dict[int, _Attempt] = {}
-        self._occupied: set[asyncio.Future[Outcome]] = set()
+        self._runner = runner
+        capacities = {name: executor.capacity for name, executor in executors.items()}
+        self._turns = Turns({name: most for name, most in capacities.items() if most is not None})
+        self.worked_at = time.monotonic()  # when a handler last ended
+        self._open: dict[int, _Execution] = {}
+        self._occupied: dict[asyncio.Task[Any], _Execution] = {}
 
     @property
     def occupied(self) -> int:
@@ -79,121 +104,165 @@ class Executions:
         else:
             self._start(claim, step)
 
-    def settle(self, claim_id: int, outcome: Outcome | None) -> None:
+    def settle(self, claim_id: int, outcome: Outcome | None, *, stop: bool = True) -> None:
         """Decide an attempt that is still open, and stop its handler as far as that is possible.
 
         No outcome: the claim is lost, and there is nothing to report.
         """
-        attempt = self._open.pop(claim_id, None)
-        if attempt is None:
+        execution = self._open.pop(claim_id, None)
+        if execution is None:
             return
-        if attempt.timer is not None:
-            attempt.timer.cancel()
-        if isinstance(attempt.future, asyncio.Task):
-            attempt.future.cancel()
+        attempt = execution.attempt
+        attempt.cancelled = True
+        if not execution.has_place:
+            self._turns.leave(attempt.step, claim_id)
+        if execution.timer is not None:
+            execution.timer.cancel()
+        if stop:
+            execution.task.cancel()
         if outcome is None:
-            self._logger(attempt.claim).info("claim lost", consequence="the result is discarded")
+            attempt.logger.info("claim lost", consequence="the result is discarded")
         else:
             if outcome.outcome == "fail":
-                self._logger(attempt.claim).warning("step failed", error=outcome.summary)
+                attempt.logger.warning("step failed", error=outcome.summary)
+            else:
+                attempt.logger.debug("step ended", outcome=outcome.outcome)
             self._reports.add(attempt.claim, outcome)
         self._tell()
 
-    def _hand_back(self, claim: ClaimedStep, why: str) -> None:
-        self._logger(claim).warning("step released", why=why, retry_in=UNKNOWN_HANDLER_DELAY)
-        self._reports.add(claim, released(UNKNOWN_HANDLER_DELAY))
-        self._tell()
+    def release(self, *, held_only: bool = False) -> None:
+        """Give back what is still open, or only what waits for its turn, untouched."""
+        for claim_id, execution in list(self._open.items()):
+            if not (held_only and execution.has_place):
+                self.settle(claim_id, released())
+
+    async def close(self, patience: float) -> int:
+        """Wait for the handlers that were stopped, but not for long; how many did not end."""
+        for executor in self._executors.values():
+            await executor.close()
+        if self._occupied:
+            await asyncio.wait(self._occupied, timeout=patience)
+        return len(self._occupied)
+
+    def attempt_of(self, task: asyncio.Task[Any]) -> dict[str, Any]:
+        """The ids of the attempt that a task of the loop belongs to; empty if that is unknown."""
+        execution = self._occupied.get(task)
+        if execution is not None:
+            return execution.attempt.ids
+        context = getattr(task, "get_context", None)  # from Python 3.12 on
+        attempt = None if context is None else context().get(_current)
+        return {} if attempt is None else attempt.ids
+
+    # What attempts ask for.
+
+    async def begun(self, attempt: Attempt) -> None:
+        """The clock of its timeout starts; the database learns it unless it is obvious."""
+        execution = self._open.get(attempt.claim.claim_id)
+        if execution is None:
+            raise no_longer_counts()
+        timeout = attempt.claim.timeout
+        if timeout is not None:
+            age = asyncio.get_running_loop().time() - execution.claimed_at
+            if execution.turn is not None or age > LATE:
+                await self.extend(attempt, timeout, None)
+            else:
+                self._time_out_in(attempt.claim.claim_id, timeout)
+        attempt.logger.debug("step began")
+
+    async def extend(self, attempt: Attempt, timeout: float | None, progress: Json) -> None:
+        """Pass it on; the runner's own clock follows."""
+        await self._tell_database(attempt, timeout, progress)
+        if timeout is not None:
+            self._time_out_in(attempt.claim.claim_id, timeout)
+
+    async def _tell_database(self, attempt: Attempt, timeout: float | None, progress: Json) -> None:
+        claim_id = attempt.claim.claim_id
+        if claim_id not in self._open:
+            raise no_longer_counts()
+        try:
+            await self._ask_for_time(attempt, timeout, progress)
+        except ClaimLost:
+            self.settle(claim_id, None, stop=False)  # the handler learns it from this error
+            raise
+
+    # The course of an attempt.
 
     def _start(self, claim: ClaimedStep, step: WorkflowStep) -> None:
         loop = asyncio.get_running_loop()
-        given = arguments(step, claim, self._shown(claim, step))
-        future: asyncio.Future[Outcome]
-        if step.is_async:
-            future = loop.create_task(_on_loop(step.function, given), name=step.name)
-        else:
-            future = loop.create_future()
-            # A thread of its own, and a daemon: a pool would wait at exit for one that hangs.
-            thread = threading.Thread(
-                target=contextvars.copy_context().run,
-                args=(_in_thread, loop, future, step.function, given),
-                name=step.name,
-                daemon=True,
-            )
-            try:
-                thread.start()
-            except RuntimeError as error:
-                self._hand_back(claim, str(error))
-                return
-        self._open[claim.claim_id] = _Attempt(claim, future)
-        self._occupied.add(future)
-        future.add_done_callback(partial(self._returned, claim.claim_id))
-        if claim.timeout is not None:
-            self._time_out_in(claim.claim_id, claim.timeout)
+        fields = ids(claim)
+        attempt = Attempt(
+            claim,
+            step,
+            logger=self._log.bind(**fields),
+            ids={"runner": self._runner, **fields},
+            keeper=self,
+        )
+        execution = _Execution(attempt, loop.time())
+        if not self._turns.ask(step, claim.claim_id):
+            execution.turn = asyncio.Event()
+            execution.has_place = False
+        execution.task = loop.create_task(self._conduct(execution), name=step.name)
+        self._open[claim.claim_id] = execution
+        self._occupied[execution.task] = execution
+        execution.task.add_done_callback(self._returned)
 
-    def _time_out_in(self, claim_id: int, seconds: float) -> None:
-        attempt = self._open.get(claim_id)
-        if attempt is None:
-            return
-        if attempt.timer is not None:
-            attempt.timer.cancel()
-        loop = asyncio.get_running_loop()
-        attempt.timer = loop.call_later(seconds, self.settle, claim_id, timed_out(seconds))
+    async def _conduct(self, execution: _Execution) -> Outcome:
+        attempt = execution.attempt
+        structlog.contextvars.bind_contextvars(**attempt.ids)
+        _current.set(attempt)
+        if execution.turn is not None:
+            attempt.logger.debug("step held")
+            if attempt.claim.timeout is not None:
+                await self._tell_database(attempt, HELD, None)
+            await execution.turn.wait()
+        return await self._executors[executor_of(attempt.step)].execute(attempt)
 
-    def _returned(self, claim_id: int, future: asyncio.Future[Outcome]) -> None:
-        self._occupied.discard(future)
-        if claim_id in self._open:
-            self.settle(claim_id, None if future.cancelled() else future.result())
+    def _returned(self, task: asyncio.Task[Outcome]) -> None:
+        execution = self._occupied.pop(task)
+        self.worked_at = time.monotonic()
+        if execution.has_place:
+            self._turns.end(execution.attempt.step)
+        error = None if task.cancelled() else task.exception()
+        claim = execution.attempt.claim
+        if claim.claim_id in self._open:
+            if task.cancelled():
+                self.settle(claim.claim_id, released())
+            elif error is None:
+                self.settle(claim.claim_id, task.result())
+            else:
+                self._could_not_begin(execution, error)
+        self._next_turns()
         self._tell()
 
-    def _shown(self, claim: ClaimedStep, step: WorkflowStep) -> Step | AsyncStep | None:
-        """The `step` for the handler, if it takes one."""
-        if "step" not in step.parameters:
-            return None
+    def _could_not_begin(self, execution: _Execution, error: BaseException) -> None:
+        claim_id = execution.attempt.claim.claim_id
+        if isinstance(error, ClaimLost):
+            self.settle(claim_id, None)
+            return
+        del self._open[claim_id]
+        if execution.timer is not None:
+            execution.timer.cancel()
+        why = f"it could not begin: {type(error).__name__}: {one_line(error)}"
+        self._hand_back(execution.attempt.claim, why)
+
+    def _next_turns(self) -> None:
+        while (claim_id := self._turns.next()) is not None:
+            execution = self._open[claim_id]
+            execution.has_place = True
+            if execution.turn is not None:
+                execution.turn.set()
+
+    def _time_out_in(self, claim_id: int, seconds: float) -> None:
+        execution = self._open.get(claim_id)
+        if execution is None:
+            return
+        if execution.timer is not None:
+            execution.timer.cancel()
         loop = asyncio.get_running_loop()
+        execution.timer = loop.call_later(seconds, self.settle, claim_id, timed_out(seconds))
 
-        async def extend(timeout: float | None, progress: Json) -> None:
-            await self._extend(claim, timeout, progress)
-            if timeout is not None:
-                self._time_out_in(claim.claim_id, timeout)
-
-        def extend_from_thread(timeout: float | None, progress: Json) -> None:
-            asyncio.run_coroutine_threadsafe(extend(timeout, progress), loop).result()
-
-        logger = self._logger(claim)
-        if step.is_async:
-            return AsyncStep(**facts(claim), logger=logger, _extend=extend)
-        return Step(**facts(claim), logger=logger, _extend=extend_from_thread)
-
-    def _logger(self, claim: ClaimedStep) -> Any:
-        return self._log.bind(
-            task_id=claim.task_id,
-            workflow_step_id=claim.workflow_step_id,
-            step=claim.step_name,
-            attempt=claim.attempt,
-        )
-
-
-async def _on_loop(function: Callable[..., Any], arguments: dict[str, Any]) -> Outcome:
-    try:
-        return completed(await function(**arguments))
-    except BaseException as error:  # noqa: BLE001 - even SystemExit ends the attempt, not the runner
-        return failed(error)
-
-
-def _in_thread(
-    loop: asyncio.AbstractEventLoop,
-    future: asyncio.Future[Outcome],
-    function: Callable[..., Any],
-    arguments: dict[str, Any],
-) -> None:
-    try:
-        outcome = completed(function(**arguments))
-    except BaseException as error:  # noqa: BLE001 - as above
-        outcome = failed(error)
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(_resolve, future, outcome)
-
-
-def _resolve(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    if not future.done():
-        future.set_result(outcome)
+    def _hand_back(self, claim: ClaimedStep, why: str) -> None:
+        logger = self._log.bind(**ids(claim))
+        logger.warning("step released", why=why, retry_in=UNKNOWN_HANDLER_DELAY)
+        self._reports.add(claim, released(UNKNOWN_HANDLER_DELAY))
+        self._tell()

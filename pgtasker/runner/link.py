@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from typing import Any, TypeVar
 
 import psycopg
@@ -21,6 +22,10 @@ T = TypeVar("T")
 SHORTEST_PAUSE = 0.1  # seconds
 LONGEST_PAUSE = 10.0
 Trouble = (psycopg.Error, NotInstalled, OSError)
+_REFUSED = re.compile(
+    r"authentication failed|no password supplied|pg_hba\.conf|not permitted to log in"
+    r'|(role|user|database) ".*" does not exist|permission denied for database'
+)
 
 
 class Link:
@@ -92,3 +97,18 @@ def is_transient(error: BaseException) -> bool:
 def is_refusal(error: BaseException) -> bool:
     """Whether the database cannot store what was sent (a data exception, a limit)."""
     return isinstance(error, psycopg.Error) and (error.sqlstate or "")[:2] in ("22", "54")
+
+
+def needs_a_person(error: BaseException) -> bool:
+    """Whether the server let nobody in, for a reason that does not go away by itself.
+
+    libpq gives no SQLSTATE for it, only words. Of several hosts none may be merely away. Words in
+    another language count as passing trouble: retrying what cannot succeed only costs log lines.
+    """
+    if not isinstance(error, psycopg.OperationalError) or error.sqlstate is not None:
+        return False
+    if error.pgconn is not None and error.pgconn.needs_password:
+        return True
+    _, _, each = str(error).partition("Multiple connection attempts failed.")
+    failures = [line for line in (each or str(error)).splitlines() if " failed: " in line]
+    return bool(failures) and all(_REFUSED.search(failure) for failure in failures)

@@ -64,6 +64,11 @@ def timed_out(seconds: float) -> Outcome:
     return _failure("Timeout", f"no result within {seconds:g} s")
 
 
+def died(how: str) -> Outcome:
+    """The process that executed the attempt died; another one may live."""
+    return _failure("WorkerDied", how)
+
+
 def released(delay: float = 0) -> Outcome:
     """The step goes back untouched; the attempt does not count."""
     return Outcome("release", {"delay": payload.dump(delay)}, "released")

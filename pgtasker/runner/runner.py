@@ -1,12 +1,11 @@
 """The runner: claims steps, has them executed, reports how they ended.
 
-Responsible for the conversation with the database. One loop owns the control connection: it
-registers the runner, renews its lease, calls `maintain` when that is due, and is woken there. The
-other owns the work connection: it reports what ended and claims what fits into the free slots, both
-with one `advance`. What ends while an `advance` is under way goes with the next one; nothing waits
-for a timer. Finished work is kept until an `advance` has taken it, whatever happens meanwhile.
+Responsible for its options, its beginning and its end. In between two loops talk to the database,
+each on a connection of its own: `control` stands for the runner, `work` reports and claims.
+Finished work is kept until an `advance` has taken it, whatever happens meanwhile.
 
-The database decides everything else. Executing is left to `execution`, the rhythm to `pacing`.
+The database decides everything else. Executing is left to `execution`, the rhythm to the
+`coordination`.
 """
 
 from __future__ import annotations
@@ -16,35 +15,28 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from datetime import timedelta
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
 from pgtasker import surface
 from pgtasker.dsn import resolve_dsn, resolve_schema, shown
-from pgtasker.errors import ConfigurationError, EngineError, RunnerExpired, one_line
-from pgtasker.rows import Advance, ClaimedStep, Json
-from pgtasker.runner.execution import Executions
-from pgtasker.runner.handlers import Handlers
-from pgtasker.runner.link import (
-    LONGEST_PAUSE,
-    SHORTEST_PAUSE,
-    Link,
-    Trouble,
-    is_refusal,
-    is_transient,
-)
-from pgtasker.runner.outcomes import released
-from pgtasker.runner.pacing import Pacing
-from pgtasker.runner.reports import Reports
+from pgtasker.errors import ConfigurationError, EngineError, WorkflowError, one_line
+from pgtasker.runner import worker
+from pgtasker.runner.control import Control
+from pgtasker.runner.coordination import Coordination, EventDriven
+from pgtasker.runner.executors import AsyncExecutor, Executor, ThreadExecutor, described
+from pgtasker.runner.health import LONGEST_STALL, Health, Pulse
+from pgtasker.runner.link import Trouble
+from pgtasker.runner.processes import ProcessExecutor
+from pgtasker.runner.shared import Options, Shared
+from pgtasker.runner.turns import executor_of
+from pgtasker.runner.work import Work
 from pgtasker.workflow import Workflow
 
 MOST_STEPS = 10_000  # that one advance may claim
-FAREWELL = 5.0  # seconds for the last report and for deregistering
-LOCK_PATIENCE = 1.0  # seconds that a heartbeat waits for an advance before it asks for less
-LONGEST_WAIT = 1.0  # seconds between two looks of the control loop at what the work loop found
+FAREWELL = 5.0  # seconds for the last report, for deregistering, and for handlers to clean up
 
 
 class Runner:
@@ -53,6 +45,18 @@ class Runner:
     `queues` default to those of the workflows; `concurrency` is how many steps may run at once;
     `grace` is how many seconds they may still take after `stop`. With `register` the workflows are
     stored first; other content under a known version is refused unless `replace`.
+
+    `coordination` says how it waits for work: `EventDriven()`, `Polling(interval)`, or
+    `UntilEmpty(wait)` for one pass. `executors` puts other objects in the place of the executors
+    `async`, `thread` and `process`, or adds some.
+
+    A step with `concurrency=` runs at most so many times at once here, one with the executor
+    `process` as often as there are processes. What is claimed beyond that is held: it occupies one
+    of the runner's slots, no other runner gets it, and it begins in order; its timeout does not run
+    meanwhile. So a step with a limit had better have a queue of its own, and a runner whose
+    `concurrency` is not much more than the limit.
+
+    Raises ConfigurationError, or WorkflowError for a step that its executor cannot execute.
     """
 
     def __init__(
@@ -67,6 +71,8 @@ class Runner:
         grace: float = 10.0,
         register: bool = True,
         replace: bool = False,
+        coordination: Coordination | None = None,
+        executors: Mapping[str, Executor] | None = None,
     ) -> None:
         self.workflows = tuple(workflows)
         if not self.workflows:
@@ -75,29 +81,30 @@ class Runner:
             raise ConfigurationError(f"concurrency must be 1 to {MOST_STEPS}, not {concurrency}")
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self.queues = tuple(queues or _queues_of(self.workflows))
-        self._dsn = resolve_dsn(dsn)
-        self._schema = resolve_schema(schema)
-        self._concurrency = concurrency
-        self._grace = grace
-        self._to_register = self.workflows if register else ()
-        self._replace = replace
-
-        self._log = structlog.get_logger("pgtasker").bind(runner=self.name)
-        self._control = Link("control", self._dsn, self._schema, self._log)
-        self._work = Link("work", self._dsn, self._schema, self._log)
-        self._pacing = Pacing()
-        self._lease = 15.0
-        self._runner_id: int | None = None
-        self._enlisted = False  # once it was, nothing but `stop` ends the runner
-
-        self._reports = Reports()
-        self._executions = Executions(
-            Handlers(self.workflows), self._reports, self._extend, self._tell, self._log
+        self._options = Options(
+            dsn=resolve_dsn(dsn),
+            schema=resolve_schema(schema),
+            name=self.name,
+            queues=self.queues,
+            workflows=self.workflows,
+            to_register=self.workflows if register else (),
+            replace=replace,
+            concurrency=concurrency,
+            grace=grace,
+            coordination=coordination or EventDriven(),
+            executors={
+                "async": AsyncExecutor(),
+                "thread": ThreadExecutor(),
+                "process": ProcessExecutor(),
+                **(executors or {}),
+            },
         )
-        self._advancing = asyncio.Lock()  # while it is held, what this runner holds is in motion
-        self._changed = asyncio.Event()
-        self._stopping = False
-        self._hurried = False
+        _check_executors(self._options)
+        self._log = structlog.get_logger("pgtasker").bind(runner=self.name)
+        self._shared = Shared(self._options, self._log)
+        self._control = Control(self._shared)
+        self._work = Work(self._shared)
+        self._pulse = Pulse(self._log, self._shared.executions.attempt_of)
 
     def run_forever(self) -> None:
         """Run in an event loop of its own, until SIGTERM or SIGINT; a second one hurries."""
@@ -121,28 +128,61 @@ class Runner:
 
         A second call releases at once. To be called on the thread of the event loop.
         """
-        self._hurried = self._stopping
-        self._stopping = True
-        self._tell()
+        self._shared.stop()
+
+    def health(self) -> Health:
+        """How the runner is, from any thread, at any time; asks nobody."""
+        shared, stalled, beat_at = self._shared, self._pulse.stalled, self._shared.beat_at
+        age = None if beat_at is None else time.monotonic() - beat_at
+        live = stalled is not None and stalled < max(LONGEST_STALL, shared.lease)
+        fresh = age is not None and age < shared.lease
+        return Health(
+            live=live,
+            ready=live and fresh and shared.runner_id is not None and not shared.stopping,
+            stopping=shared.stopping,
+            runner=self.name,
+            runner_id=shared.runner_id,
+            running=len(shared.executions.claims),
+            unreported=len(shared.reports),
+            last_heartbeat_age=age,
+            stalled=stalled,
+        )
 
     async def run(self) -> None:
-        """Run until `stop`; raises only what nobody but a person can put right, at the start."""
-        self._log.info("runner starting", database=shown(self._dsn), schema=self._schema)
-        loops = [asyncio.create_task(self._attend()), asyncio.create_task(self._work_on())]
-        try:
-            await self._during(loops, lambda: self._stopping)
-            self._log.info("runner stopping", running=len(self._executions.claims))
-            await self._during(
-                loops, lambda: self._hurried or not self._executions.claims, self._grace
+        """Run until `stop`, or until the coordination has done enough.
+
+        Raises what nobody but a person can put right: ConfigurationError (the schema is missing or
+        newer than this package, the server lets nobody in), WorkflowError, or what the database
+        says about a workflow.
+        """
+        if worker.loading_main:
+            raise WorkflowError(
+                "the main module starts a runner whenever it is loaded, also by a worker process: "
+                'start it under if __name__ == "__main__"'
             )
-            for claim_id in self._executions.claims:
-                self._executions.settle(claim_id, released())
-            await self._during(loops, lambda: not self._reports, FAREWELL)
+        shared, options = self._shared, self._options
+        self._log.info("runner starting", database=shown(options.dsn), schema=options.schema)
+        pulse = asyncio.create_task(self._pulse.beat())
+        loops = [
+            asyncio.create_task(self._control.attend()),
+            asyncio.create_task(self._work.work_on()),
+        ]
+        try:
+            await self._during(loops, lambda: shared.stopping)
+            self._log.info("runner stopping", running=len(shared.executions.claims))
+            shared.executions.release(held_only=True)
+            await self._during(
+                loops, lambda: shared.hurried or not shared.executions.claims, options.grace
+            )
+            shared.executions.release()
+            await self._during(loops, lambda: not shared.reports, FAREWELL)
         finally:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
             await self._leave()
+            pulse.cancel()
+            await asyncio.gather(pulse, return_exceptions=True)
 
     async def _during(
         self,
@@ -164,186 +204,26 @@ class Runner:
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            self._changed.clear()
-            await self._changed.wait()
-
-    def _tell(self) -> None:
-        self._changed.set()
-
-    # The control connection.
-
-    async def _attend(self) -> None:
-        while True:
-            try:
-                await self._keep_alive(await self._enlist())
-            except RunnerExpired:
-                self._expired()
-                await asyncio.sleep(SHORTEST_PAUSE)
-            except Trouble as error:
-                if not self._enlisted and not is_transient(error):
-                    raise
-                await self._control.recover(error)
-
-    async def _enlist(self) -> int:
-        """Register, or on a new connection take up again what stands for the runner."""
-        while self._to_register:
-            document = self._to_register[0].definition()
-            await self._control.execute(surface.register_workflow(document, replace=self._replace))
-            self._to_register = self._to_register[1:]
-        runner_id = self._runner_id
-        if runner_id is None:
-            runner_id = await self._control.execute(
-                surface.register_runner(self.name, self.queues, _metadata())
-            )
-        self._lease = await self._control.execute(surface.setting_seconds("lease"))
-        # After a restart of the server, the first runner to come back starts the lease in which
-        # the others have to.
-        longest_pause = min(LONGEST_PAUSE, self._lease / 3)
-        self._control.longest_pause = self._work.longest_pause = longest_pause
-        self._pacing.poll_interval = await self._control.execute(
-            surface.setting_seconds("poll_interval")
-        )
-        await self._beat(runner_id)
-        channel = await self._control.execute(surface.wake_up_channel(runner_id))
-        await self._control.execute(surface.listen(channel))
-        if self._runner_id is None:
-            self._log.info("runner registered", runner_id=runner_id, queues=list(self.queues))
-        self._runner_id = runner_id
-        self._enlisted = True
-        self._pacing.wake()
-        self._tell()
-        return runner_id
-
-    async def _keep_alive(self, runner_id: int) -> None:
-        now = asyncio.get_running_loop().time
-        next_beat = now() + self._lease / 3
-        next_upkeep = now()
-        while self._runner_id == runner_id:
-            if now() >= next_beat:
-                next_beat = now() + self._lease / 3
-                await self._beat(runner_id)
-            if now() >= next_upkeep:
-                seconds = await self._control.execute(surface.maintain())
-                next_upkeep = now() + min(max(seconds, 0.02), self._pacing.poll_interval)
-                self._pacing.look()
-                self._tell()
-            wait = min(next_beat, next_upkeep, now() + LONGEST_WAIT) - now()
-            if await self._control.notified(wait):
-                self._pacing.wake()
-                self._tell()
-
-    async def _beat(self, runner_id: int) -> None:
-        """Renew the lease, and compare what is held if no advance changes that meanwhile."""
-        try:
-            async with asyncio.timeout(LOCK_PATIENCE):
-                await self._advancing.acquire()
-        except TimeoutError:
-            await self._control.execute(surface.heartbeat(runner_id, None))
-            return
-        try:
-            held = [*self._executions.claims, *self._reports.claims]
-            lost = await self._control.execute(surface.heartbeat(runner_id, held))
-        finally:
-            self._advancing.release()
-        for claim_id in lost:
-            self._executions.settle(claim_id, None)
-
-    def _expired(self) -> None:
-        if self._runner_id is not None:
-            self._log.warning("runner expired", runner_id=self._runner_id)
-            self._runner_id = None
-
-    # The work connection.
-
-    async def _work_on(self) -> None:
-        while True:
-            while not self._worth_advancing():
-                self._changed.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._pause()):
-                        await self._changed.wait()
-            await self._advance()
-
-    def _free_slots(self) -> int:
-        return 0 if self._stopping else max(0, self._concurrency - self._executions.occupied)
-
-    def _worth_advancing(self) -> bool:
-        if self._runner_id is None:
-            return False
-        return len(self._reports) > 0 or (self._free_slots() > 0 and self._pause() == 0)
-
-    def _pause(self) -> float | None:
-        """Seconds until the next look for work; None if only a change can give cause for one."""
-        if self._runner_id is None or not self._free_slots():
-            return None
-        return self._pacing.seconds(asyncio.get_running_loop().time())
-
-    async def _advance(self) -> None:
-        async with self._advancing:
-            if self._runner_id is None:
-                return
-            batch = self._reports.batch()
-            asked = 0 if self._reports.one_by_one else self._free_slots()
-            call = surface.advance(self._runner_id, list(batch.values()), asked)
-            try:
-                answer = await self._work.execute(call)
-            except RunnerExpired:
-                self._expired()
-                return
-            except Trouble as error:
-                trouble = error
-            else:
-                self._reports.taken(batch)
-                self._take(answer, asked)
-                return
-        if batch and is_refusal(trouble):
-            self._reports.refused(batch, trouble)
-        else:
-            await self._work.recover(trouble)
-
-    def _take(self, answer: Advance, asked: int) -> None:
-        for claim_id in answer.lost:
-            self._log.info("claim lost", claim_id=claim_id)
-        for claim in answer.claimed:
-            if self._stopping:
-                self._reports.add(claim, released())
-            else:
-                self._executions.begin(claim)
-        self._pacing.answered(
-            asyncio.get_running_loop().time(),
-            asked=asked,
-            got=len(answer.claimed),
-        )
-        self._tell()
-
-    async def _extend(self, claim: ClaimedStep, timeout: float | None, progress: Json) -> None:
-        time = None if timeout is None else timedelta(seconds=timeout)
-        call = surface.extend_step(claim.workflow_step_id, claim.claim_id, time, progress)
-        while True:
-            try:
-                await self._work.execute(call)
-                return
-            except Trouble as error:
-                if not is_transient(error):
-                    raise
-                await self._work.recover(error)
-
-    # The end.
+            self._shared.changed.clear()
+            await self._shared.changed.wait()
 
     async def _leave(self) -> None:
         """Give back what is left and close; if the database is away, the lease does the same."""
-        if len(self._reports):
-            self._log.warning("outcomes not reported", count=len(self._reports))
-        for claim_id in self._executions.claims:
-            self._executions.settle(claim_id, released())
+        shared = self._shared
+        if len(shared.reports):
+            self._log.warning("outcomes not reported", count=len(shared.reports))
+        shared.executions.release()
         try:
-            if self._runner_id is not None:
+            if shared.runner_id is not None:
                 async with asyncio.timeout(FAREWELL):
-                    await self._work.execute(surface.deregister_runner(self._runner_id))
+                    await shared.work.execute(surface.deregister_runner(shared.runner_id))
         except (*Trouble, EngineError, TimeoutError) as error:
             self._log.warning("runner not deregistered", error=one_line(error))
-        await self._work.close()
-        await self._control.close()
+        abandoned = await shared.executions.close(FAREWELL)
+        if abandoned:
+            self._log.warning("handlers abandoned", count=abandoned)
+        await shared.work.close()
+        await shared.control.close()
         self._log.info("runner stopped")
 
 
@@ -352,7 +232,13 @@ def _queues_of(workflows: Iterable[Workflow]) -> list[str]:
     return sorted({step.queue for step in steps})
 
 
-def _metadata() -> dict[str, Json]:
-    from pgtasker import __version__  # the table of contents imports this module
-
-    return {"hostname": socket.gethostname(), "pid": os.getpid(), "pgtasker": __version__}
+def _check_executors(options: Options) -> None:
+    for workflow in options.workflows:
+        for step in workflow.steps.values():
+            name = executor_of(step)
+            if name not in options.executors:
+                known = ", ".join(options.executors)
+                raise WorkflowError(
+                    f"{described(step)} has no executor {name!r}: there are {known}"
+                )
+            options.executors[name].check(step)

@@ -1,7 +1,7 @@
 """The `step` that a handler may ask for: the attempt it is.
 
-Responsible for what a handler can know of its attempt and for passing `extend` on. How the database
-is reached is left to the runner.
+Responsible for what a handler can know of its attempt and for passing on what it says about it. How
+the database is reached is left to the runner.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pgtasker.rows import ClaimedStep, Json
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +37,18 @@ class _Attempt:
     tags: tuple[str, ...]
     logger: Any
     _extend: Callable[[float | None, Json], Any] = field(repr=False)
+    _is_cancelled: Callable[[], bool] = field(repr=False, default=_never)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this attempt no longer counts: cancelled, timed out, or given up on by a runner
+        that stops. Its result will be discarded: a long handler in a thread looks now and then.
+        """
+        return self._is_cancelled()
 
 
 class Step(_Attempt):
-    """The `step` of a handler that is a plain function and runs in a thread."""
+    """The `step` of a handler that is a plain function, in a thread or in a process of its own."""
 
     __slots__ = ()
 
@@ -46,6 +58,17 @@ class Step(_Attempt):
         Raises ClaimLost if the attempt no longer counts: then stop, the result is discarded.
         """
         self._extend(timeout, progress)
+
+    def progress(self, value: Json) -> None:
+        """Record how far this attempt is (any JSON), for whoever looks; raises ClaimLost."""
+        self._extend(None, value)
+
+    def heartbeat(self) -> None:
+        """Ask the database whether this attempt still counts; raises ClaimLost if not.
+
+        Nothing expires without it: the runner renews its lease for all that it executes.
+        """
+        self._extend(None, None)
 
 
 class AsyncStep(_Attempt):
@@ -59,6 +82,17 @@ class AsyncStep(_Attempt):
         Raises ClaimLost if the attempt no longer counts: then stop, the result is discarded.
         """
         await self._extend(timeout, progress)
+
+    async def progress(self, value: Json) -> None:
+        """Record how far this attempt is (any JSON), for whoever looks; raises ClaimLost."""
+        await self._extend(None, value)
+
+    async def heartbeat(self) -> None:
+        """Ask the database whether this attempt still counts; raises ClaimLost if not.
+
+        Nothing expires without it: the runner renews its lease for all that it executes.
+        """
+        await self._extend(None, None)
 
 
 def facts(claim: ClaimedStep) -> dict[str, Any]:
@@ -75,4 +109,14 @@ def facts(claim: ClaimedStep) -> dict[str, Any]:
         "retry_limit": claim.retry_limit,
         "inputs": claim.inputs,
         "tags": tuple(claim.tags or ()),
+    }
+
+
+def ids(claim: ClaimedStep) -> dict[str, Any]:
+    """The fields of a claim that its log lines bear."""
+    return {
+        "task_id": claim.task_id,
+        "workflow_step_id": claim.workflow_step_id,
+        "step": claim.step_name,
+        "attempt": claim.attempt,
     }

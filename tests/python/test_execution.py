@@ -10,9 +10,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from pgtasker import AsyncStep, ClaimLost, Step, Workflow
-from pgtasker.rows import ClaimedStep, Json
+from pgtasker.rows import Json
+from pgtasker.runner.attempt import Attempt
 from pgtasker.runner.execution import Executions
+from pgtasker.runner.executors import AsyncExecutor, ThreadExecutor
 from pgtasker.runner.handlers import Handlers
 from pgtasker.runner.outcomes import released
 from pgtasker.runner.reports import Reports
@@ -28,7 +32,7 @@ class Silence:
 
     def info(self, event: str, **fields: Any) -> None: ...
 
-    warning = info
+    warning = debug = info
 
 
 class Bench:
@@ -42,13 +46,15 @@ class Bench:
         self.told = asyncio.Event()
         self.executions = Executions(
             Handlers([workflow]),
+            {"async": AsyncExecutor(), "thread": ThreadExecutor()},
             self.reports,
             self._extend,
             self.told.set,
             Silence(),
+            "runner",
         )
 
-    async def _extend(self, claim: ClaimedStep, timeout: float | None, progress: Json) -> None:
+    async def _extend(self, attempt: Attempt, timeout: float | None, progress: Json) -> None:
         if timeout == 0:
             raise ClaimLost("lost")
         self.extended.append((timeout, progress))
@@ -230,21 +236,33 @@ def test_a_handler_can_ask_for_more_time():
 
 
 def test_a_handler_learns_from_extend_that_its_claim_is_lost():
-    """ClaimLost is raised in the handler, also in a thread."""
+    """ClaimLost is raised in the handler, also in a thread; its result is discarded."""
+    learnt: list[bool] = []
 
-    def work(step: Step) -> str:
-        try:
+    def in_thread(step: Step) -> None:
+        with pytest.raises(ClaimLost):
             step.extend(timeout=0)
-        except ClaimLost:
-            return "learnt"
-        return "kept"
+        with pytest.raises(ClaimLost, match="no longer counts"):
+            step.heartbeat()
+        learnt.append(step.cancelled)
+
+    async def on_loop(step: AsyncStep) -> None:
+        with pytest.raises(ClaimLost):
+            await step.extend(timeout=0)
+        with pytest.raises(ClaimLost, match="no longer counts"):
+            await step.heartbeat()
+        learnt.append(step.cancelled)
 
     async def scenario() -> None:
-        bench = Bench(work)
-        bench.executions.begin(claim())
-        assert (await bench.ended())["results"] == "learnt"
+        for function in (in_thread, on_loop):
+            bench = Bench(function)
+            bench.executions.begin(claim())
+            await bench.until(lambda bench=bench: bench.executions.occupied == 0)
+            assert len(bench.reports) == 0
+            assert bench.extended == []
 
     run(scenario)
+    assert learnt == [True, True]
 
 
 def test_a_step_knows_its_attempt():

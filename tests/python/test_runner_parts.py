@@ -1,4 +1,4 @@
-"""The runner's parts without a database: handlers found, reports kept, the next look planned."""
+"""The runner's parts without a database: handlers found, reports kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from pgtasker import Workflow
 from pgtasker.runner.handlers import Handlers, arguments, missing
 from pgtasker.runner.outcomes import completed
-from pgtasker.runner.pacing import SHORT_PAUSES, Pacing
 from pgtasker.runner.reports import Reports
 
 from .claims import claim
@@ -105,29 +104,3 @@ def test_a_step_of_which_not_even_the_failure_is_taken_goes_back():
     for _ in range(2):
         reports.refused(reports.batch(), ValueError("no room"))
     assert json.loads(reports.batch()[1])["outcome"] == "release"
-
-
-def test_a_full_answer_is_followed_at_once():
-    """A runner that got all it asked for looks again as soon as it has room."""
-    pacing = Pacing()
-    pacing.answered(10.0, asked=5, got=5)
-    assert pacing.seconds(10.0) == 0
-
-
-def test_an_idle_runner_looks_again_after_short_growing_pauses():
-    """Then it relies on being woken and on the poll."""
-    pacing = Pacing()
-    for pause in (*SHORT_PAUSES, 5.0, 5.0):
-        pacing.answered(10.0, asked=5, got=0)
-        assert 0.8 * pause <= pacing.seconds(10.0) <= pause + 1e-9
-
-
-def test_a_wake_up_starts_the_short_pauses_anew():
-    """Work that was announced may still be on its way."""
-    pacing = Pacing()
-    for _ in range(6):
-        pacing.answered(10.0, asked=5, got=0)
-    pacing.wake()
-    assert pacing.seconds(10.0) == 0
-    pacing.answered(10.0, asked=5, got=0)
-    assert pacing.seconds(10.0) <= SHORT_PAUSES[0] + 1e-9

@@ -1,4 +1,5 @@
--- list_queues: what waits where. depth counts what is ready now, scheduled what waits for a time.
+-- list_queues: what waits where. depth counts what is ready now, scheduled what waits
+-- for a time, of which next_due_at is the first.
 
 create function list_queues()
 returns table (
@@ -8,7 +9,8 @@ returns table (
     scheduled bigint,
     in_process bigint,
     oldest_age interval,
-    runners integer
+    runners integer,
+    next_due_at timestamptz
 )
 language plpgsql
 stable
@@ -23,7 +25,8 @@ begin
             count(*) filter (where waiting.due_at > clock()) as scheduled,
             min(coalesce(waiting.due_at, waiting.enqueued_at)) filter (
                 where waiting.due_at is null or waiting.due_at <= clock()
-            ) as oldest_at
+            ) as oldest_at,
+            min(waiting.due_at) filter (where waiting.due_at > clock()) as next_due_at
         from step_queue waiting
         group by waiting.queue
     ),
@@ -48,7 +51,8 @@ begin
         coalesce(waiting.scheduled, 0),
         coalesce(held.steps, 0),
         clock() - waiting.oldest_at,
-        coalesce(served.runners, 0)
+        coalesce(served.runners, 0),
+        waiting.next_due_at
     from (
         select distinct named_step.queue
         from named_steps named_step

@@ -1,0 +1,133 @@
+"""One attempt of one step, as those who execute it see it.
+
+Responsible for calling the handler: with what it asks for, and with its result or exception made an
+outcome. Where it is called is left to the executors, what becomes of the outcome to `execution`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from pgtasker.errors import PayloadError
+from pgtasker.rows import ClaimedStep, Json
+from pgtasker.runner.handlers import arguments
+from pgtasker.runner.outcomes import Outcome, completed, failed
+from pgtasker.runner.step import AsyncStep, Step, facts
+from pgtasker.workflow import WorkflowStep
+
+
+class Keeper(Protocol):
+    """Who keeps the claims of attempts."""
+
+    async def begun(self, attempt: Attempt) -> None:
+        """The handler is about to begin."""
+
+    async def extend(self, attempt: Attempt, timeout: float | None, progress: Json) -> None:
+        """Give it more time, or record its progress, or both; raises ClaimLost."""
+
+
+class Attempt:
+    """One attempt under way.
+
+    `cancelled` is set once its outcome no longer counts; `ids` are what each of its log lines bears
+    (`logger` does so by itself).
+    """
+
+    def __init__(
+        self,
+        claim: ClaimedStep,
+        step: WorkflowStep,
+        *,
+        logger: Any,
+        ids: dict[str, Any],
+        keeper: Keeper,
+    ) -> None:
+        self.claim = claim
+        self.step = step
+        self.logger = logger
+        self.ids = ids
+        self.cancelled = False
+        self._keeper = keeper
+        self._loop = asyncio.get_running_loop()
+
+    async def begin(self) -> None:
+        """To be awaited right before the handler begins: the clock of its timeout starts here.
+
+        Raises ClaimLost if it must not begin.
+        """
+        await self._keeper.begun(self)
+
+    async def extend(self, timeout: float | None, progress: Json) -> None:
+        """Give this attempt `timeout` seconds from now, record its progress, or both.
+
+        Raises ClaimLost if the attempt no longer counts.
+        """
+        await self._keeper.extend(self, timeout, progress)
+
+    async def call_async(self) -> Outcome:
+        """Await the handler, a coroutine function; raises nothing."""
+        running = AsyncStep(
+            **facts(self.claim),
+            logger=self.logger,
+            _extend=self.extend,
+            _is_cancelled=self._is_cancelled,
+        )
+        given = _given(self.step, self.claim, running)
+        if isinstance(given, Outcome):
+            return given
+        try:
+            result = await self.step.function(**given)
+        except BaseException as error:  # noqa: BLE001 - even SystemExit ends the attempt alone
+            return failed(error)
+        return _ended(self.step, result)
+
+    def call(self) -> Outcome:
+        """Call the handler, a plain function, in any thread but that of the event loop; raises
+        nothing.
+        """
+        running = Step(
+            **facts(self.claim),
+            logger=self.logger,
+            _extend=self._extend_from_thread,
+            _is_cancelled=self._is_cancelled,
+        )
+        return call(self.step, self.claim, running)
+
+    def _is_cancelled(self) -> bool:
+        return self.cancelled
+
+    def _extend_from_thread(self, timeout: float | None, progress: Json) -> None:
+        extension = self.extend(timeout, progress)
+        asyncio.run_coroutine_threadsafe(extension, self._loop).result()
+
+
+def call(step: WorkflowStep, claim: ClaimedStep, running: Step) -> Outcome:
+    """Call a handler that is a plain function, here and now; raises nothing."""
+    given = _given(step, claim, running)
+    if isinstance(given, Outcome):
+        return given
+    try:
+        result = step.function(**given)
+    except BaseException as error:  # noqa: BLE001 - as above
+        return failed(error)
+    return _ended(step, result)
+
+
+def _given(step: WorkflowStep, claim: ClaimedStep, running: object) -> dict[str, Any] | Outcome:
+    try:
+        return arguments(step, claim, running)
+    except PayloadError as error:  # another attempt would be given the same
+        return failed(error, retryable=False)
+    except Exception as error:  # noqa: BLE001 - the types that a handler asks for are anybody's
+        return failed(error)
+
+
+def _ended(step: WorkflowStep, result: object) -> Outcome:
+    try:
+        dumped = getattr(step, "dumped", None)
+        return completed(result if dumped is None else dumped(result))
+    except PayloadError as error:
+        return failed(error, retryable=False)
+    except Exception as error:  # noqa: BLE001 - as above
+        return failed(error)
