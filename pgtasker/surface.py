@@ -332,6 +332,22 @@ def listen(channel: str) -> Call[None]:
     return Call(SQL("listen {channel}"), {}, _nothing, {"channel": Identifier(channel)})
 
 
+def queue_outlook(queues: Sequence[str]) -> Call[tuple[int, float | None]]:
+    """How many steps are ready in queues that are not paused, and in how many seconds more are."""
+    return Call(
+        SQL("""
+            select
+                coalesce(sum(q.depth), 0)::bigint as ready,
+                extract(epoch from min(q.next_due_at) - {schema}.clock())::double precision
+                    as due_in
+            from {schema}.list_queues() as q
+            where q.queue = any (%(queues)s) and not q.paused
+        """),
+        {"queues": list(queues)},
+        lambda rows: (rows[0]["ready"], rows[0]["due_in"]),
+    )
+
+
 def setting_seconds(name: str) -> Call[float]:
     """A setting that is a time, in seconds."""
     return Call(
