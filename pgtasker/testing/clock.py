@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime, timedelta
-from importlib.resources import files
 from typing import Any
 
 from psycopg import Connection, sql
@@ -16,8 +15,16 @@ from psycopg import Connection, sql
 from pgtasker import installer, surface
 from pgtasker.client import Client
 from pgtasker.dsn import resolve_schema
+from pgtasker.schema_files import load_order
 from pgtasker.testing.drive import move_clock
 from pgtasker.testing.run import perform
+
+_MADE_FOR_TESTS = """
+    insert into settings (name, value)
+    values ('made_for_tests', 'true')
+    on conflict (name) do update
+    set value = excluded.value
+"""
 
 
 def install(connection: Connection[Any], schema: str | None = None) -> None:
@@ -38,8 +45,10 @@ def install(connection: Connection[Any], schema: str | None = None) -> None:
         path = connection.execute("select current_setting('search_path')").fetchone()
         identifier = sql.Identifier(schema)
         connection.execute(sql.SQL("set local search_path = {}, pg_temp").format(identifier))
-        for file in sorted((files("pgtasker") / "schema" / "testing").iterdir(), key=str):
-            connection.execute(file.read_bytes())
+        for name, text in load_order(testing=True):
+            if name.startswith("testing/"):
+                connection.execute(text.encode())
+        connection.execute(_MADE_FOR_TESTS)
         # The caller's transaction, if it is one, goes on with the search_path that it had.
         connection.execute("select set_config('search_path', %s, true)", path)
 
@@ -52,9 +61,9 @@ class Clock:
 
         >>> clock = Clock(client)
         >>> task_id = client.start(fulfil, {"order": 42}, run_at=clock.now() + timedelta(days=1))
-        >>> clock.move(days=2)
-        >>> client.get_task(task_id).state
-        'pending'
+        >>> clock.move(hours=36)
+        >>> [task.state for task in run_all(client, fulfil)]
+        ['complete']
     """
 
     def __init__(self, client: Client) -> None:
@@ -66,22 +75,18 @@ class Clock:
 
     def move(
         self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0
-    ) -> datetime:
-        """Let that much time pass; answers the time it is then.
-
-        Raises ConfigurationError if the install is not one for tests.
-        """
+    ) -> None:
+        """Let that much time pass; raises ConfigurationError if the install is not for tests."""
         passed = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-        return self.set(self.now() + passed)
+        self.set(self.now() + passed)
 
-    def set(self, moment: datetime) -> datetime:
-        """Let it be that time, which needs a time zone; answers it. Raises as `move` does."""
+    def set(self, moment: datetime) -> None:
+        """Let it be that time, which needs a time zone; raises as `move` does."""
         if moment.tzinfo is None:
             raise ValueError(
                 f"a time without a time zone cannot be set: {moment}, give it a tzinfo"
             )
         perform(self._client, None, move_clock(moment))
-        return moment
 
     def reset(self) -> None:
         """Real time again."""

@@ -20,9 +20,10 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from pgtasker import embedded, installer
+from pgtasker import embedded
 from pgtasker.dsn import connection_string, resolve_dsn, resolve_schema, shown
 from pgtasker.errors import PgtaskerError, one_line
+from pgtasker.schema_files import objects
 from pgtasker.testing.clock import install
 
 PREFIX = "pgtasker-pytest-"
@@ -108,7 +109,7 @@ class Install:
         self._schema = resolve_schema()
         self._connection = psycopg.connect(dsn, autocommit=True)
         self._connection.execute(f"set lock_timeout = '{LOCK_PATIENCE}'".encode())
-        self._tables = installer.objects().names["table"]  # those that refer to others come later
+        self._tables = objects().names["table"]  # those that refer to others come later
         rows = {table: self._rows(table) for table in self._tables}
         self._held = {table: content for table, content in rows.items() if content is not None}
 

@@ -69,6 +69,7 @@ class Drive:
         if not self.workflows:
             raise ConfigurationError("no workflows: give those whose steps are to be executed")
         self.errors: dict[int, BaseException | None] = {}
+        self._attempts = 0
         self._handlers = Handlers(self.workflows)
         steps = (step for workflow in self.workflows for step in workflow.steps.values())
         self._queues = sorted({step.queue for step in steps})
@@ -119,7 +120,8 @@ class Drive:
             )
             if due_at is None:
                 return
-            yield from move_clock(due_at)
+            if (yield surface.clock()) < due_at:
+                yield from move_clock(due_at)
 
     def _open_tasks(self) -> Script[list[int]]:
         found: list[int] = []
@@ -139,12 +141,20 @@ class Drive:
         Steps of other tasks that were claimed on the way are not executed: they go back when the
         runner ends, and that uses up no attempt.
         """
-        unknown = yield from self._execute_ready(runner_id, task_ids)
-        outlook: dict[int, datetime | None] = yield surface.outlook(task_ids)
-        due = [due_at for due_at in outlook.values() if due_at is not None]
-        if outlook and not due and stuck_is_error:
+        unknown: dict[int, str] = {}
+        attempts = None
+        while True:
+            unknown |= yield from self._execute_ready(runner_id, task_ids)
+            outlook: dict[int, datetime | None] = yield surface.outlook(task_ids)
+            due = [due_at for due_at in outlook.values() if due_at is not None]
+            if due or not outlook:
+                return min(due, default=None)
+            if attempts == self._attempts:
+                break
+            attempts = self._attempts  # what came due since the last claim is found by the next
+        if stuck_is_error:
             raise TaskStuck((yield from _why_stuck(min(outlook), unknown)))
-        return min(due, default=None)
+        return None
 
     def _execute_ready(self, runner_id: int, task_ids: Sequence[int]) -> Script[dict[int, str]]:
         """Execute what is ready; answers why not, for steps that cannot be executed."""
@@ -169,6 +179,7 @@ class Drive:
             elif isinstance(step := self._step_for(claim), str):
                 unknown[claim.workflow_step_id] = step
             else:
+                self._attempts += 1
                 ending: Ending = yield Attempt(claim, step)
                 self.errors[claim.workflow_step_id] = ending.error
                 reports.add(claim, ending.outcome)

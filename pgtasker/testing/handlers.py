@@ -23,7 +23,7 @@ class ConfigurableFailureHandler:
     as a coroutine function.
 
         >>> unstable = ConfigurableFailureHandler(2, results={"parcel": 1})
-        >>> workflow.step(name="fetch")(unstable)
+        >>> fetch = workflow.step(name="fetch")(unstable)
         >>> run_workflow(client, workflow).results
         {'fetch': {'parcel': 1}}
         >>> [step.attempt for step in unstable.calls]
@@ -74,7 +74,9 @@ class NetworkTimeoutHandler(ConfigurableFailureHandler):
     It raises the TimeoutError that the operating system's `connect` gives, so many times in each
     round of attempts, and then returns `results`.
 
-        >>> workflow.step(name="fetch")(NetworkTimeoutHandler(timeouts=2))
+        >>> fetch = workflow.step(name="fetch")(NetworkTimeoutHandler(timeouts=2))
+        >>> run_workflow(client, workflow).state
+        'complete'
     """
 
     def __init__(self, timeouts: int = 1, *, results: Json = None) -> None:

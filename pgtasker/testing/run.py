@@ -19,6 +19,8 @@ from psycopg import AsyncConnection, Connection
 from psycopg.pq import TransactionStatus
 
 from pgtasker import surface
+from pgtasker.access import Joined
+from pgtasker.async_access import AsyncJoined
 from pgtasker.async_client import AsyncClient
 from pgtasker.client import Client
 from pgtasker.errors import ConfigurationError
@@ -183,7 +185,8 @@ def _perform(database: Database, schema: str | None, script: Script[T]) -> T:
         if not isinstance(database, Client):
             database = stack.enter_context(Client(database, schema=schema))
         connection = stack.enter_context(database._connected())
-        here = _Here(connection, database._schema, stack)
+        joined = isinstance(database._access, Joined)
+        here = _Here(connection, database._schema, joined, stack)
         answer, error = None, None
         while True:
             try:
@@ -202,7 +205,8 @@ async def _perform_async(database: AsyncDatabase, schema: str | None, script: Sc
         if not isinstance(database, AsyncClient):
             database = await stack.enter_async_context(AsyncClient(database, schema=schema))
         connection = await stack.enter_async_context(database._connected())
-        there = _OnLoop(connection, database._schema)
+        joined = isinstance(database._access, AsyncJoined)
+        there = _OnLoop(connection, database._schema, joined)
         answer, error = None, None
         while True:
             try:
@@ -219,9 +223,12 @@ async def _perform_async(database: AsyncDatabase, schema: str | None, script: Sc
 class _Here:
     """Performs calls on a connection, and attempts in this thread."""
 
-    def __init__(self, connection: Connection[Any], schema: str, stack: ExitStack) -> None:
+    def __init__(
+        self, connection: Connection[Any], schema: str, joined: bool, stack: ExitStack
+    ) -> None:
         self._connection = connection
         self._schema = schema
+        self._joined = joined
         self._stack = stack
         self._runner: asyncio.Runner | None = None
 
@@ -236,9 +243,9 @@ class _Here:
         return ending
 
     def _send(self, call: surface.Call[T]) -> T:
-        if self._connection.info.transaction_status != TransactionStatus.INTRANS:
+        if not _needs_block(self._connection, self._joined):
             return surface.execute(self._connection, self._schema, call)
-        with self._connection.transaction():  # a refusal must not abort the caller's transaction
+        with self._connection.transaction():
             return surface.execute(self._connection, self._schema, call)
 
     async def _send_async(self, call: surface.Call[T]) -> T:
@@ -261,9 +268,10 @@ class _Here:
 class _OnLoop:
     """Performs calls on an asynchronous connection, and attempts on its loop or in a thread."""
 
-    def __init__(self, connection: AsyncConnection[Any], schema: str) -> None:
+    def __init__(self, connection: AsyncConnection[Any], schema: str, joined: bool) -> None:
         self._connection = connection
         self._schema = schema
+        self._joined = joined
 
     async def perform(self, request: surface.Call[Any] | Attempt) -> Any:
         if not isinstance(request, Attempt):
@@ -281,10 +289,18 @@ class _OnLoop:
         return ending
 
     async def _send(self, call: surface.Call[T]) -> T:
-        if self._connection.info.transaction_status != TransactionStatus.INTRANS:
+        if not _needs_block(self._connection, self._joined):
             return await surface.execute_async(self._connection, self._schema, call)
         async with self._connection.transaction():
             return await surface.execute_async(self._connection, self._schema, call)
+
+
+def _needs_block(connection: Connection[Any] | AsyncConnection[Any], joined: bool) -> bool:
+    """Whether a call needs a savepoint, so that a refusal does not abort the transaction of the
+    caller, or a transaction that is committed, because it is nobody's."""
+    if connection.info.transaction_status == TransactionStatus.INTRANS:
+        return True
+    return not (joined or connection.autocommit)
 
 
 def _require_usable(

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from pgtasker import (
     AsyncClient,
@@ -64,6 +65,13 @@ def test_a_retry_is_not_waited_for(client: Client):
     assert started_now(client)
 
 
+def test_a_retry_may_come_due_at_any_moment(client: Client):
+    """Also between the last look for work and the look at what is due."""
+    for milliseconds in range(12):
+        handler = ConfigurableFailureHandler(2, retry_after=milliseconds / 1000)
+        assert run_workflow(client, linear(1, handler=handler)).complete
+
+
 def started_now(client: Client) -> bool:
     """Whether the session of the client lives in real time."""
     task = client.get_task(started(client, one_step(lambda: None, "now")))
@@ -114,6 +122,28 @@ def test_a_dsn_is_enough(client: Client, database: Database):
     workflow = diamond()
     task_id = started(client, workflow)
     assert run_task(database.dsn, task_id, workflow, schema=database.schema).complete
+
+
+def test_a_pool_lends_a_connection_whose_calls_are_committed(client: Client, database: Database):
+    """A handler that takes another connection of the pool sees how far its task is."""
+
+    def work(step: Step) -> str:
+        return pooled.get_task(step.task_id).state
+
+    with ConnectionPool(database.dsn, min_size=2, max_size=2) as pool:
+        pooled = Client(pool, schema=database.schema)
+        assert run_workflow(pooled, one_step(work)).results == {"work": "in_progress"}
+        assert run_workflow(pooled, linear(1, handler=ConfigurableFailureHandler(1))).complete
+        assert [started_now(pooled) for _ in range(4)] == [True] * 4
+
+    async def scenario() -> Any:
+        async with AsyncConnectionPool(database.dsn) as pool:
+            return await run_workflow(AsyncClient(pool, schema=database.schema), one_step(work_on))
+
+    def work_on(step: Step) -> str:
+        return client.get_task(step.task_id).state
+
+    assert asyncio.run(scenario()).results == {"work": "in_progress"}
 
 
 def test_handlers_run_in_the_thread_and_the_context_of_the_test(client: Client):
