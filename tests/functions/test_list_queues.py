@@ -7,7 +7,16 @@ from typing import Any
 
 from ..support.session import Session
 
-COLUMNS = ("queue", "paused", "depth", "scheduled", "in_process", "oldest_age", "runners")
+COLUMNS = (
+    "queue",
+    "paused",
+    "depth",
+    "scheduled",
+    "in_process",
+    "oldest_age",
+    "runners",
+    "next_due_at",
+)
 
 
 def queue(db: Session, name: str = "default") -> Any:
@@ -32,6 +41,20 @@ def test_depth_is_what_is_ready(db: Session):
     db.fail(first)
     db.complete(second)
     assert (queue(db).depth, queue(db).scheduled, queue(db).in_process) == (1, 4, 0)
+
+
+def test_when_the_next_step_comes_due(db: Session):
+    """The first of those that wait for a time; null if none does, or all of them are due."""
+    db.define("a")
+    now = db.call("clock")
+    assert queue(db).next_due_at is None
+    for seconds in (20, 10):
+        db.start(run_at=now + timedelta(seconds=seconds))
+    assert queue(db).next_due_at == now + timedelta(seconds=10)
+    db.move_clock(10)
+    assert queue(db).next_due_at == now + timedelta(seconds=20)
+    db.move_clock(10)
+    assert queue(db).next_due_at is None
 
 
 def test_the_oldest_age(db: Session):

@@ -138,6 +138,19 @@ def test_the_one_that_is_woken_wakes_the_next(database: Database):
     assert heard(other) == 1
 
 
+def test_a_runner_that_never_listens_takes_nobodys_place(database: Database):
+    """It says so when it registers; the notification goes to one that hears it."""
+    db, sleeper, poller = database.main, database.connect("sleeper"), database.connect("poller")
+    db.define("a")
+    sleep_on(sleeper)
+    runner = poller.call("register_runner", name="poller", metadata={"listens": False})
+    db.move_clock(1)
+    poller.call("heartbeat", runner_id=runner)  # the latest would be chosen
+    assert poller.claim(1, runner) == []
+    db.start()
+    assert heard(sleeper) == 1
+
+
 def test_a_session_may_turn_notifying_off(db: Session, sleeper: Session):
     """PREPARE TRANSACTION refuses it; the poll finds the work all the same."""
     db.run("set pgtasker.notify = off")

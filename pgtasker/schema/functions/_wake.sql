@@ -1,7 +1,8 @@
 -- _wake: for each queue, notifies one runner that sleeps beyond the given time.
 --
 -- Reads the marks of sleeping runners and never writes them; NOTIFY takes a cluster-wide lock at
--- commit, so nothing is sent while every runner is busy. A session may turn it off.
+-- commit, so nothing is sent while every runner is busy. A session may turn it off. A runner that
+-- only polls says so in its metadata, or it would take the place of one that hears.
 
 create function _wake(queues text[], due_at timestamptz)
 returns void
@@ -21,6 +22,7 @@ begin
         where runner.waiting_until is not null
             and (_wake.due_at <= clock() or runner.waiting_until > _wake.due_at)
             and runner.lease_expires_at > clock()
+            and not runner.metadata @> '{"listens": false}'
         order by queue.queue, runner.last_heartbeat_at desc
     ) sleeper;
 end;

@@ -1,5 +1,6 @@
 -- register_runner: a process makes itself known. Call it on the connection that stays open (the
--- control connection): the session lock taken here tells others that the process lives.
+-- control connection): the session lock taken here tells others that the process lives. A runner
+-- that never listens says {"listens": false} in its metadata, and is not woken.
 
 create function register_runner(
     name text,
