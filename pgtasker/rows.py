@@ -207,6 +207,7 @@ class QueueRow(Row):
     in_process: int
     oldest_age: timedelta | None
     runners: int
+    next_due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def test_many_workflows_are_registered_all_or_none(client: Client, flow: Workflo
         client.register_many([{"name": "first", "steps": [{"name": "a"}]}, {"name": "second"}])
     with pytest.raises(UnknownWorkflow, match="first"):
         client.start("first")
-    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="shop/flow"):
+    with pytest.raises(psycopg.errors.DuplicateObject, match="shop/flow"):
         client.register_many([{**flow.definition(), "description": "x"}], replace=False)
 
 
