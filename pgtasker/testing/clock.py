@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection, sql
+from psycopg.rows import tuple_row
 
 from pgtasker import installer, surface
 from pgtasker.client import Client
@@ -41,16 +42,16 @@ def install(connection: Connection[Any], schema: str | None = None) -> None:
     with suppress(installer.AlreadyInstalledError):
         installer.install(connection, schema, testing=True)
         return
-    with connection.transaction():
-        path = connection.execute("select current_setting('search_path')").fetchone()
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        path = cursor.execute("select current_setting('search_path')").fetchone()
         identifier = sql.Identifier(schema)
-        connection.execute(sql.SQL("set local search_path = {}, pg_temp").format(identifier))
+        cursor.execute(sql.SQL("set local search_path = {}, pg_temp").format(identifier))
         for name, text in load_order(testing=True):
             if name.startswith("testing/"):
-                connection.execute(text.encode())
-        connection.execute(_MADE_FOR_TESTS)
+                cursor.execute(text.encode())
+        cursor.execute(_MADE_FOR_TESTS)
         # The caller's transaction, if it is one, goes on with the search_path that it had.
-        connection.execute("select set_config('search_path', %s, true)", path)
+        cursor.execute("select set_config('search_path', %s, true)", path)
 
 
 class Clock:

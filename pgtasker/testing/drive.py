@@ -5,8 +5,8 @@ comes due, move the clock of the session there, and say why if nothing more can 
 written as generators that hand out calls and attempts and get back what came of them, so that one
 text serves plain and asynchronous connections; performing them is left to `run`.
 
-The database decides everything: this is a runner that never waits. It serves no time at all: for
-each moment at which it works it registers anew, so no lease runs out while the clock is moved.
+The database decides everything: this is a runner that never waits. For each moment at which it
+works it registers anew, so that no lease runs out while the clock is moved.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from pgtasker import surface
-from pgtasker.errors import ConfigurationError, PgtaskerError
+from pgtasker.errors import ConfigurationError, PgtaskerError, RunnerExpired
 from pgtasker.rows import Advance, ClaimedStep, Explanation, Json, Task, TaskStep
 from pgtasker.runner.handlers import Handlers, missing
 from pgtasker.runner.link import is_refusal
@@ -90,7 +90,8 @@ class Drive:
         """These tasks to their end, all at once."""
         yield from self.tasks(task_ids)
         for task_id in task_ids if raise_errors else ():
-            if error := (yield from self._error_of(task_id)):
+            error = yield from self._error_of(task_id)
+            if error is not None:
                 raise error
 
     def everything(self) -> Script[list[Task]]:
@@ -100,23 +101,20 @@ class Drive:
         while fresh := set((yield from self._open_tasks())).difference(driven):
             driven += sorted(fresh)
             yield from self.tasks(driven, stuck_is_error=False)
-        found = []
-        for task_id in driven:
-            found.append((yield surface.get_task(task_id)))
-        return found
+        tasks: list[Task] = yield surface.get_tasks(driven)
+        return tasks
 
     def tasks(self, task_ids: Sequence[int], *, stuck_is_error: bool = True) -> Script[None]:
         """These tasks until they are at rest; the clock of the session is put back in the end."""
         clock: str = yield surface.session_clock()
         yield surface.maintain()
-        yield from _then(self._drive(task_ids, stuck_is_error), surface.set_session_clock(clock))
+        yield from _then(self._drive(task_ids, stuck_is_error), _set_clock(clock))
 
     def _drive(self, task_ids: Sequence[int], stuck_is_error: bool) -> Script[None]:
         while (yield surface.outlook(task_ids)):
-            runner_id: int = yield surface.register_runner(NAME, self._queues, {})
+            runners: list[int] = []
             due_at = yield from _then(
-                self._work_now(runner_id, task_ids, stuck_is_error),
-                surface.deregister_runner(runner_id),
+                self._work_now(runners, task_ids, stuck_is_error), _deregister(runners)
             )
             if due_at is None:
                 return
@@ -134,17 +132,18 @@ class Drive:
         return found
 
     def _work_now(
-        self, runner_id: int, task_ids: Sequence[int], stuck_is_error: bool
+        self, runners: list[int], task_ids: Sequence[int], stuck_is_error: bool
     ) -> Script[datetime | None]:
         """Do what is ready; answers when the tasks go on, None if they are at rest or stuck.
 
         Steps of other tasks that were claimed on the way are not executed: they go back when the
         runner ends, and that uses up no attempt.
         """
+        runners.append((yield self._register()))
         unknown: dict[int, str] = {}
         attempts = None
         while True:
-            unknown |= yield from self._execute_ready(runner_id, task_ids)
+            unknown |= yield from self._execute_ready(runners, task_ids)
             outlook: dict[int, datetime | None] = yield surface.outlook(task_ids)
             due = [due_at for due_at in outlook.values() if due_at is not None]
             if due or not outlook:
@@ -156,14 +155,20 @@ class Drive:
             raise TaskStuck((yield from _why_stuck(min(outlook), unknown)))
         return None
 
-    def _execute_ready(self, runner_id: int, task_ids: Sequence[int]) -> Script[dict[int, str]]:
+    def _register(self) -> surface.Call[int]:
+        return surface.register_runner(NAME, self._queues, {})
+
+    def _execute_ready(self, runners: list[int], task_ids: Sequence[int]) -> Script[dict[int, str]]:
         """Execute what is ready; answers why not, for steps that cannot be executed."""
         unknown: dict[int, str] = {}
         reports = Reports()
         while True:
             batch = reports.batch()
             try:
-                answer: Advance = yield surface.advance(runner_id, list(batch.values()), 1)
+                answer: Advance = yield surface.advance(runners[-1], list(batch.values()), 1)
+            except RunnerExpired:  # the handler took longer than a lease; its claim is still held
+                runners.append((yield self._register()))
+                continue
             except psycopg.Error as error:
                 if not batch or not is_refusal(error):
                     raise
@@ -207,17 +212,26 @@ class Drive:
         return TaskStuck((yield from _why_stuck(task_id)))
 
 
-def _then(script: Script[T], cleanup: surface.Call[None]) -> Script[T]:
-    """The script, and then the call whatever came of it; an error of the script goes before one
-    of the call."""
+def _then(script: Script[T], cleanup: Script[None]) -> Script[T]:
+    """The one script, and whatever came of it the other; the first error counts."""
     try:
         result = yield from script
     except BaseException:
         with suppress(psycopg.Error, PgtaskerError):
-            yield cleanup
+            yield from cleanup
         raise
-    yield cleanup
+    yield from cleanup
     return result
+
+
+def _deregister(runners: list[int]) -> Script[None]:
+    for runner_id in runners:
+        with suppress(RunnerExpired):
+            yield surface.deregister_runner(runner_id)
+
+
+def _set_clock(clock: str) -> Script[None]:
+    yield surface.set_session_clock(clock)
 
 
 def move_clock(moment: datetime) -> Script[None]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from pgtasker import Client, ConfigurationError, installer, surface
 from pgtasker.testing import (
@@ -49,7 +50,7 @@ def test_an_install_of_an_application_is_made_one_for_tests(empty_dsn: str):
     """Until then tasks run as long as nothing must be waited for; in a transaction of the
     caller's, which keeps its search_path."""
     unstable = linear(1, handler=ConfigurableFailureHandler(1))
-    with psycopg.connect(empty_dsn) as connection:
+    with psycopg.connect(empty_dsn, row_factory=dict_row) as connection:
         installer.install(connection, "our tasks")
         connection.commit()
         client = Client(connection, schema="our tasks")

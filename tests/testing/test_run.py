@@ -25,6 +25,7 @@ from pgtasker import (
     Workflow,
 )
 from pgtasker.testing import (
+    Clock,
     ConfigurableFailureHandler,
     TaskStuck,
     diamond,
@@ -302,6 +303,19 @@ def _raising(error: type[BaseException]) -> Any:
         raise error("enough")
 
     return work
+
+
+def test_a_handler_may_take_longer_than_a_lease(client: Client):
+    """A person with a debugger does; the runner's end is not that of the attempt."""
+
+    def work(step: Step) -> int:
+        Clock(client).move(minutes=10)
+        return step.attempt
+
+    task = run_workflow(client, one_step(work), raise_errors=True)
+    assert task.results == {"work": 1}
+    assert {runner.state for runner in client.list_runners()} == {"deregistered"}
+    assert started_now(client)
 
 
 def test_a_handler_may_cancel_its_own_task(client: Client):
