@@ -10,16 +10,19 @@ from pgtasker.errors import (
     ConfigurationError,
     EngineError,
     IdempotencyConflict,
+    InvalidContext,
+    InvalidPayload,
     NotInstalled,
     PayloadError,
     PermanentError,
     PgtaskerError,
+    Problem,
     RetryableError,
     RunnerExpired,
     UnknownWorkflow,
     WorkflowError,
 )
-from pgtasker.loading import load_workflows
+from pgtasker.loading import load_documents, load_workflows
 from pgtasker.runner import (
     AsyncStep,
     EventDriven,
@@ -31,7 +34,8 @@ from pgtasker.runner import (
     Step,
     UntilEmpty,
 )
-from pgtasker.workflow import Backoff, StepOptions, Workflow
+from pgtasker.workflow import Workflow
+from pgtasker.workflow_step import Backoff, StepOptions
 
 __version__ = "0.1.0"
 
@@ -41,6 +45,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "StepOptions",
     "Backoff",
     "load_workflows",
+    "load_documents",
     # start and look
     "Client",
     "AsyncClient",
@@ -62,6 +67,9 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "NotInstalled",
     "WorkflowError",
     "PayloadError",
+    "InvalidPayload",
+    "InvalidContext",
+    "Problem",
     "EngineError",
     "ClaimLost",
     "IdempotencyConflict",

@@ -1,7 +1,7 @@
 """Files that hold workflow documents.
 
 Responsible for reading JSON and YAML files and for saying in one line why one cannot be read. What
-a document means is left to `Workflow.from_document`, whether it is right to `register_workflow`.
+a document means is left to `declarations`, whether it is right to `register_workflow`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 from pgtasker.errors import WorkflowError
 
 SUFFIXES = (".json", ".yaml", ".yml")
-RUNNER_OPTIONS = ("executor", "concurrency")  # of a step; the database does not know them
 
 
 def is_document_file(target: str) -> bool:
@@ -49,20 +48,6 @@ def read_documents(file: Path) -> list[dict[str, Any]]:
     return documents
 
 
-def registered(document: dict[str, Any]) -> dict[str, Any]:
-    """The document without what only a runner reads."""
-    steps = document.get("steps")
-    if not isinstance(steps, list):
-        return document
-    return {**document, "steps": [_without(step, RUNNER_OPTIONS) for step in steps]}
-
-
-def _without(step: Any, names: tuple[str, ...]) -> Any:
-    if not isinstance(step, dict):
-        return step
-    return {name: value for name, value in step.items() if name not in names}
-
-
 def _yaml(text: str) -> list[Any]:
     try:
         import yaml
@@ -70,7 +55,12 @@ def _yaml(text: str) -> list[Any]:
         raise WorkflowError(
             "a YAML file needs PyYAML: pip install 'pgtasker[yaml]', or give JSON of the same shape"
         ) from None
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
+        """As safe, but a date stays the text that it is in JSON."""
+
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_yaml_str)
     try:
-        return list(yaml.safe_load_all(text))
+        return list(yaml.load_all(text, Loader))
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import psycopg
 
@@ -33,6 +34,35 @@ class WorkflowError(PgtaskerError):
 
 class PayloadError(PgtaskerError, ValueError):
     """A value cannot be stored as JSON; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One place where a value does not fit its type: `path` is like context.prices[1].
+
+    `message` goes on from there: "is missing", "must be integer, not string".
+    """
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.message}"
+
+
+class InvalidPayload(PayloadError):  # noqa: N818 - the name is what is the matter
+    """A value does not fit the type that an annotation gives it.
+
+    `problems` are all places that do not fit; the text names each of them.
+    """
+
+    def __init__(self, what: str, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(f"{what} does not fit: {'; '.join(map(str, self.problems))}")
+
+
+class InvalidContext(InvalidPayload):
+    """The context of a task does not fit the type that its workflow gives it."""
 
 
 class EngineError(PgtaskerError):

@@ -9,6 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import is_dataclass
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
 
 from pgtasker.errors import PayloadError
 
@@ -18,11 +23,14 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 def dump(value: object, what: str = "value") -> str:
     """The value as JSON text; `what` names it in the error.
 
-    Refused, beside what JSON does not know: NaN and infinities, the character NUL and lone
-    surrogates (as in the names of some files), none of which jsonb can hold.
+    Instances of dataclasses and of pydantic models may stand anywhere in it. Refused, beside what
+    JSON does not know: NaN and infinities, the character NUL and lone surrogates (as in the names
+    of some files), none of which jsonb can hold.
     """
     try:
-        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(
+            value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_instance
+        )
         text.encode()
     except UnicodeEncodeError as error:
         lone = error.object[error.start]
@@ -36,6 +44,17 @@ def dump(value: object, what: str = "value") -> str:
     return text
 
 
+def written(value: object, what: str = "value") -> Any:
+    """The value as it would be read back from JSON, for types that know more than JSON does.
+
+    Times, decimals, sets, enums and their like become what `typed` reads them from.
+    """
+    try:
+        return msgspec.to_builtins(value, str_keys=True, order="deterministic", enc_hook=_other)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PayloadError(f"{what} cannot be stored as json: {error}") from error
+
+
 def storable(text: str) -> str:
     """The text with what jsonb cannot hold replaced."""
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
@@ -44,3 +63,17 @@ def storable(text: str) -> str:
 def object_of(members: Mapping[str, str]) -> str:
     """A JSON object whose values are JSON text already."""
     return "{" + ",".join(f'"{name}":{text}' for name, text in members.items()) + "}"
+
+
+def _instance(value: Any) -> Any:
+    if hasattr(type(value), "__pydantic_serializer__"):
+        from pydantic_core import to_jsonable_python  # whoever has a model has pydantic
+
+        return to_jsonable_python(value, by_alias=True)
+    if is_dataclass(value) and not isinstance(value, type):
+        return written(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _other(value: Any) -> Any:
+    return str(value) if isinstance(value, PurePath) else _instance(value)

@@ -6,102 +6,52 @@ point at the function. Whether the numbers make sense is left to `register_workf
 every definition, whoever wrote it.
 
 A step is declared after the steps it depends on. So a misspelt parameter is found on the line that
-has it, and a cycle cannot be written down.
+has it, and a cycle cannot be written down. In a file it can: see `declarations`.
 """
 
 from __future__ import annotations
 
 import difflib
-import inspect
+import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypedDict, TypeVar, Unpack, overload
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, Unpack, overload
 
+from pgtasker import declarations
 from pgtasker.errors import WorkflowError
+from pgtasker.problems import CONTEXT
+from pgtasker.rows import Json
+from pgtasker.typed import Typed, asks_for_reading, typed
+from pgtasker.workflow_step import (
+    RESERVED,
+    Backoff,
+    Signature,
+    StepOptions,
+    WorkflowStep,
+    check_options,
+    location,
+    parameters_of,
+)
+
+__all__ = ["Backoff", "StepOptions", "Workflow", "WorkflowStep", "identity"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_NAMESPACE = "default"
 DEFAULT_VERSION = "0.1.0"
-DEFAULT_QUEUE = "default"
-RESERVED = ("context", "step")
 _STEP_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_KEYWORD_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-
-
-class Backoff(TypedDict, total=False):
-    """The pause after the n-th failure: base * factor^n seconds, but at most `max` seconds.
-
-    With `jitter` (the default) it is drawn between that and base * factor^(n-1).
-    """
-
-    base: float
-    factor: float
-    max: float
-    jitter: bool
-
-
-class StepOptions(TypedDict, total=False):
-    """The options of a step, as in a workflow's document; what is absent has the default there.
-
-    `handler` is a name under which runners find the function whatever the workflow is called;
-    `timeout` is in seconds; `retry_limit` is the number of attempts in all; a higher `priority`
-    goes first; `inputs` is constant JSON that the running step finds in `step.inputs`.
-    """
-
-    handler: str
-    queue: str
-    priority: int
-    retryable: bool
-    retry_limit: int
-    timeout: float
-    backoff: Backoff
-    skippable: bool
-    inputs: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowStep:
-    """One declared step: its function, what the function receives, and its options.
-
-    `parameters` are the names the function takes; `depends_on` those of them that are steps, and
-    the steps it comes after.
-    """
-
-    name: str
-    function: Callable[..., Any]
-    parameters: tuple[str, ...]
-    depends_on: tuple[str, ...]
-    options: StepOptions
-
-    @property
-    def handler(self) -> str | None:
-        """The name under which runners find the function, if it has one of its own."""
-        return self.options.get("handler")
-
-    @property
-    def queue(self) -> str:
-        """The queue in which the step waits."""
-        return self.options.get("queue", DEFAULT_QUEUE)
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the function runs on the event loop; any other runs in a thread."""
-        function = self.function
-        call = getattr(function, "__call__", None)  # noqa: B004 - asks for the method, to inspect it
-        return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-
-    def definition(self) -> dict[str, Any]:
-        """The step as part of the workflow's document."""
-        depends_on = {"depends_on": list(self.depends_on)} if self.depends_on else {}
-        return {"name": self.name, **depends_on, **self.options}
 
 
 class Workflow:
     """A workflow under construction: decorate its functions with `step`, parents first.
 
     The functions stay what they are: a test calls them like any other.
+
+    `context` is the type of its tasks' context: a dataclass, a TypedDict or a pydantic model.
+    Without it, the type is that of the `context` parameters of the steps, if any is annotated with
+    such a type. A context that does not fit is refused by a client that starts this workflow; for
+    everybody else the JSON Schema of the type is stored with it. `context_schema` is a schema to
+    store instead.
     """
 
     def __init__(
@@ -111,12 +61,44 @@ class Workflow:
         namespace: str = DEFAULT_NAMESPACE,
         version: str = DEFAULT_VERSION,
         description: str | None = None,
+        context: Any = None,
+        context_schema: Mapping[str, Json] | None = None,
     ) -> None:
+        if context is not None and not asks_for_reading(context):
+            raise WorkflowError(
+                f"workflow {name!r} has a context of type {context!r}: "
+                "give a dataclass, a TypedDict or a pydantic model"
+            )
         self.name = name
         self.namespace = namespace
         self.version = version
         self.description = description
+        self.context = context
+        self.context_schema = context_schema
         self.steps: dict[str, WorkflowStep] = {}
+        self._written: dict[str, dict[str, Any]] = {}  # the steps of a document, as it has them
+
+    @classmethod
+    def from_document(
+        cls,
+        document: Mapping[str, Any],
+        handlers: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> Workflow:
+        """The workflow that a document describes, such as a JSON or YAML file holds.
+
+        The function of a step is found in `handlers`, under the name of the step or of its
+        `handler`; else `handler` is imported: module.function or module:function. A step without
+        one must wait in a queue in which no step with one waits: runners elsewhere execute it.
+
+        Raises WorkflowError for a step whose function is not found or asks for what the step does
+        not depend on, for a cycle, and for fields that there are not.
+        """
+        workflow = cls(**declarations.described(document))
+        for declared in declarations.declared_steps(document, handlers or {}):
+            workflow.steps[declared.name] = declared
+        for step in declarations.registered(document)["steps"]:
+            workflow._written[step["name"]] = step
+        return workflow
 
     def __repr__(self) -> str:
         return f"<Workflow {self.namespace}/{self.name} {self.version}>"
@@ -157,7 +139,9 @@ class Workflow:
 
         def declare(function: F) -> F:
             declared = self._declared(function, name, after, options)
+            self._agreed_context([*self.steps.values(), declared])
             self.steps[declared.name] = declared
+            self.__dict__.pop("context_type", None)
             return function
 
         return declare if function is None else declare(function)
@@ -165,13 +149,74 @@ class Workflow:
     def definition(self) -> dict[str, Any]:
         """The document that describes this workflow to the database."""
         description = {} if self.description is None else {"description": self.description}
+        schema = self._stored_schema()
+        added = [step for name, step in self.steps.items() if name not in self._written]
         return {
             "namespace": self.namespace,
             "name": self.name,
             "version": self.version,
             **description,
-            "steps": [step.definition() for step in self.steps.values()],
+            **({} if schema is None else {"context_schema": schema}),
+            "steps": [*self._written.values(), *(step.definition() for step in added)],
         }
+
+    @functools.cached_property
+    def context_type(self) -> Typed | None:
+        """How contexts are read, if there is a type for that."""
+        annotation = self.context
+        if annotation is None:
+            annotation = self._agreed_context(self.steps.values())
+        local = {
+            name: kind
+            for step in self.steps.values()
+            for name, kind in step.signature.local.items()
+        }
+        try:
+            return None if annotation is None else typed(annotation, local)
+        except Exception as error:  # pydantic has its own, and a class may do anything
+            raise WorkflowError(
+                f"workflow {self.name!r} has a context whose type cannot be read from json: "
+                f"{' '.join(str(error).split())}"
+            ) from error
+
+    def check_context(self, context: Any) -> Json:
+        """The context of a new task as JSON, with the defaults of its type filled in.
+
+        It may be an instance of the type, or JSON that can be read as one. Raises InvalidContext,
+        which names every place that does not fit. Without a type it is given back as it is.
+        """
+        reader = self.context_type
+        if reader is None:
+            return context
+        return reader.dump({} if context is None else context, CONTEXT)
+
+    def _stored_schema(self) -> Mapping[str, Json] | None:
+        """The schema to store: that of a document is what it says, whatever its functions take."""
+        if self.context_schema is not None or self._written:
+            return self.context_schema
+        reader = self.context_type
+        return None if reader is None else reader.schema()
+
+    def _agreed_context(self, steps: Iterable[WorkflowStep]) -> Any:
+        """The type of the context with which the annotations of the steps agree, or None."""
+        if self.context is not None:
+            return None
+        found: list[tuple[Any, WorkflowStep]] = []
+        for step in steps:
+            if CONTEXT not in step.parameters:
+                continue
+            annotation = step.signature.annotations.get(CONTEXT)
+            if not asks_for_reading(annotation):
+                continue
+            if found and found[0][0] != annotation:
+                if self._written:
+                    return None
+                raise WorkflowError(
+                    f"{step.where} takes the context as another type than the step at "
+                    f"{location(found[0][1].function)}: say which with Workflow(context=...)"
+                )
+            found.append((annotation, step))
+        return found[0][0] if found else None
 
     def _declared(
         self,
@@ -181,16 +226,16 @@ class Workflow:
         options: StepOptions,
     ) -> WorkflowStep:
         name = str(name or getattr(function, "__name__", ""))
-        where = f"step {name!r} of workflow {self.name!r} ({_location(function)})"
+        where = f"step {name!r} of workflow {self.name!r} ({location(function)})"
         if not _STEP_NAME.fullmatch(name) or name in RESERVED:
             raise WorkflowError(
                 f"{where} cannot bear this name: use letters, digits and _, "
                 "not first a digit, and neither context nor step"
             )
         if name in self.steps:
-            first = _location(self.steps[name].function)
+            first = location(self.steps[name].function)
             raise WorkflowError(f"{where} bears a name that is taken by the step at {first}")
-        parameters = _parameters(function, where)
+        parameters = parameters_of(function, where)
         parents = [parameter for parameter in parameters if parameter not in RESERVED]
         for parent in parents:
             self._require_step(parent, f"{where} has a parameter {parent!r}")
@@ -198,16 +243,19 @@ class Workflow:
             earlier = entry if isinstance(entry, str) else self._name_of(entry)
             self._require_step(earlier, f"{where} is to come after {earlier!r}")
             parents.append(earlier)
+        check_options(function, options, where)
         return WorkflowStep(
             name=name,
             function=function,
             parameters=parameters,
             depends_on=tuple(dict.fromkeys(parents)),
             options=options,
+            where=where,
+            signature=Signature(function, where),
         )
 
     def _require_step(self, name: str, subject: str) -> None:
-        if name in self.steps:
+        if name in self.steps or name in self._written:
             return
         close = difflib.get_close_matches(name, [*self.steps, *RESERVED], n=1)
         known = ", ".join(self.steps) or "none"
@@ -236,22 +284,3 @@ def identity(
         "name": workflow.name,
         "version": version or workflow.version,
     }
-
-
-def _parameters(function: Callable[..., Any], where: str) -> tuple[str, ...]:
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError) as error:
-        raise WorkflowError(f"{where} has no readable parameters: {error}") from error
-    for parameter in parameters:
-        if parameter.kind not in _KEYWORD_KINDS:
-            raise WorkflowError(
-                f"{where} has a parameter {str(parameter)!r}: "
-                "give every step it depends on a parameter of its own name"
-            )
-    return tuple(parameter.name for parameter in parameters)
-
-
-def _location(function: Callable[..., Any]) -> str:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)

@@ -1,9 +1,10 @@
 """Which function executes a claimed step, and with what.
 
-Responsible for the order of the look-up: a function registered under the step's handler name; else
-the step of exactly this workflow and version; else the step of that name in another loaded version
-of the workflow, the last one loaded. The last rule lets tasks of an older version end on newer
-code; load both versions where that is not wanted. Executing is left to `execution`.
+Responsible for the order of the look-up: the step of exactly this workflow and version if it bears
+the handler name of the claim; else a function registered under that name; else the step of exactly
+this workflow and version; else the step of that name in another loaded version of the workflow, the
+last one loaded. The last rule lets tasks of an older version end on newer code; load both versions
+where that is not wanted. Executing is left to `execution`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from pgtasker.errors import InvalidPayload
+from pgtasker.problems import combined
 from pgtasker.rows import ClaimedStep
-from pgtasker.workflow import RESERVED, Workflow, WorkflowStep
+from pgtasker.workflow import Workflow
+from pgtasker.workflow_step import RESERVED, WorkflowStep
 
 
 class Handlers:
@@ -33,9 +37,12 @@ class Handlers:
     def find(self, claim: ClaimedStep) -> WorkflowStep | None:
         """The step whose function executes the claim, or None if there is none here."""
         place = (claim.namespace, claim.workflow_name)
+        exact = self._by_version.get((*place, claim.version, claim.step_name))
+        if exact is not None and exact.handler == claim.handler:
+            return exact
         return (
             (self._by_handler.get(claim.handler) if claim.handler else None)
-            or self._by_version.get((*place, claim.version, claim.step_name))
+            or exact
             or self._by_step.get((*place, claim.step_name))
         )
 
@@ -47,6 +54,18 @@ def missing(step: WorkflowStep, claim: ClaimedStep) -> list[str]:
 
 
 def arguments(step: WorkflowStep, claim: ClaimedStep, running: object) -> dict[str, Any]:
-    """What the function receives."""
+    """What the function receives: values of JSON, or instances of the types it asks for.
+
+    Raises InvalidContext or InvalidPayload, which name every place that does not fit.
+    """
     values = {**claim.dependency_results, "context": claim.context, "step": running}
-    return {parameter: values[parameter] for parameter in step.parameters}
+    given = {parameter: values[parameter] for parameter in step.parameters}
+    wrong: list[InvalidPayload] = []
+    for name, reader in step.signature.parameters.items():
+        try:
+            given[name] = reader.load(given[name], name)
+        except InvalidPayload as error:
+            wrong.append(error)
+    if wrong:
+        raise combined(wrong)
+    return given

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from typing import Any
 
 from pgtasker import payload
-from pgtasker.errors import PayloadError, PermanentError, RetryableError
+from pgtasker.errors import InvalidPayload, PayloadError, PermanentError, Problem, RetryableError
 from pgtasker.rows import ClaimedStep
 
 LONGEST_MESSAGE = 10_000  # characters; an error must fit where its results would not
 LONGEST_TRACEBACK = 50_000
+MOST_PROBLEMS = 100  # of a value that does not fit its type
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def failed(error: BaseException, *, retryable: bool = True) -> Outcome:
         _text(error),
         retryable=retryable and not isinstance(error, PermanentError),
         trace=_trace(error),
+        problems=error.problems if isinstance(error, InvalidPayload) else (),
         members=members,
     )
 
@@ -80,15 +83,21 @@ def _failure(
     *,
     retryable: bool = True,
     trace: str | None = None,
+    problems: tuple[Problem, ...] = (),
     members: dict[str, str] | None = None,
 ) -> Outcome:
-    error = {"type": kind, "message": message}
+    error: dict[str, Any] = {"type": kind, "message": payload.storable(message)}
     if trace:
-        error["traceback"] = trace
+        error["traceback"] = payload.storable(trace)
+    if problems:
+        error["problems"] = [
+            {"path": payload.storable(each.path), "message": payload.storable(each.message)}
+            for each in problems[:MOST_PROBLEMS]
+        ]
     return Outcome(
         "fail",
         {
-            "error": payload.dump({key: payload.storable(text) for key, text in error.items()}),
+            "error": payload.dump(error),
             "retryable": payload.dump(retryable),
             **(members or {}),
         },

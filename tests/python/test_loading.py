@@ -55,7 +55,9 @@ def test_a_missing_module_is_told_from_a_missing_import(project: Path):
         WorkflowError, match=r"^no module 'shop_flaws': give a dotted module or the"
     ):
         load_workflows("shop_flaws")
-    with pytest.raises(WorkflowError, match="'needy' cannot be imported: No module named 'surely"):
+    with pytest.raises(
+        WorkflowError, match=r"'needy' .* No module named 'surely_not_there' \(.*needy\.py:1\)$"
+    ):
         load_workflows("needy")
 
 
@@ -63,7 +65,9 @@ def test_a_module_that_fails_says_how_in_one_line(project: Path):
     """Type and message of whatever the module raised are in the error."""
     (project / "broken.py").write_text("raise RuntimeError('one\\ntwo')\n")
     for target in ("broken", str(project / "broken.py")):
-        with pytest.raises(WorkflowError, match=r"cannot be imported: RuntimeError: one$"):
+        with pytest.raises(
+            WorkflowError, match=r"cannot be imported: RuntimeError: one \(.*broken\.py:1\)$"
+        ):
             load_workflows(target)
 
 

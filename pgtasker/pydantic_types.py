@@ -1,0 +1,111 @@
+"""Types in which a pydantic model stands, read and written by pydantic.
+
+Responsible for telling pydantic that values are JSON, by alias, and for the translation of its
+errors. Nothing imports this module unless an annotation names a model.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pydantic
+import pydantic_core
+
+from pgtasker import payload
+from pgtasker.errors import PayloadError, Problem
+from pgtasker.problems import invalid, kind_of, member
+from pgtasker.rows import Json
+from pgtasker.schemas import Schema, bare
+
+_KINDS = {
+    "int": "integer",
+    "float": "number",
+    "decimal": "number",
+    "string": "string",
+    "bool": "boolean",
+    "list": "array",
+    "set": "array",
+    "frozen_set": "array",
+    "tuple": "array",
+    "dict": "object",
+    "mapping": "object",
+    "model": "object",
+    "model_attributes": "object",
+    "dataclass": "object",
+    "none_required": "null",
+}
+
+
+class PydanticType:
+    """A type that pydantic reads."""
+
+    def __init__(self, annotation: Any) -> None:
+        self._adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation)
+
+    def load(self, value: Json, what: str) -> Any:
+        """The value as an instance."""
+        text = _text(value, what)
+        try:
+            return self._adapter.validate_json(text)
+        except pydantic.ValidationError as error:
+            raise invalid(what, _problems(error, json.loads(text), what)) from None
+
+    def dump(self, value: Any, what: str) -> Json:
+        """An instance, or what could be read as one, as JSON."""
+        loaded = self.load(value, what)
+        return self._adapter.dump_python(loaded, mode="json", by_alias=True)
+
+    def schema(self) -> Schema:
+        """The type as a JSON Schema: what may be given, which is what validation accepts."""
+        schema: Schema = bare(self._adapter.json_schema(by_alias=True, mode="validation"))
+        return schema
+
+
+def _text(value: Any, what: str) -> bytes:
+    try:
+        return pydantic_core.to_json(value, by_alias=True)
+    except pydantic_core.PydanticSerializationError as error:
+        raise PayloadError(f"{what} cannot be stored as json: {error}") from error
+
+
+def _problems(error: pydantic.ValidationError, value: Json, what: str) -> list[Problem]:
+    """One problem for each place; what several arms of a union expect there is put together."""
+    found: dict[Problem, list[str]] = {}
+    for detail in error.errors(include_url=False, include_context=False):
+        path, inner = _place(detail["loc"], value, what, missing=detail["type"] == "missing")
+        kind = _KINDS.get(detail["type"].removesuffix("_type").removesuffix("_parsing"))
+        if kind is None or kind == kind_of(inner):
+            found.setdefault(Problem(path, _message(detail["type"], detail["msg"])), [])
+        else:
+            found.setdefault(Problem(path, f", not {kind_of(inner)}"), []).append(kind)
+    return [
+        Problem(problem.path, f"must be {' or '.join(dict.fromkeys(kinds))}{problem.message}")
+        if kinds
+        else problem
+        for problem, kinds in found.items()
+    ]
+
+
+def _place(
+    loc: tuple[int | str, ...], value: Json, what: str, *, missing: bool
+) -> tuple[str, Json]:
+    """Path and value of a location, without the names of union arms that pydantic puts in it."""
+    path, inner = what, value
+    for key in loc[:-1] if missing else loc:
+        if isinstance(inner, dict) and key in inner:
+            path, inner = member(path, str(key)), inner[key]
+        elif isinstance(inner, list) and isinstance(key, int) and key < len(inner):
+            path, inner = member(path, key), inner[key]
+    return (member(path, loc[-1]), None) if missing else (path, inner)
+
+
+def _message(kind: str, text: str) -> str:
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return "is not known"
+    text = payload.storable(text).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if text.startswith("Input should be "):
+        return text.replace("Input should be", "must be", 1)
+    return text[:1].lower() + text[1:]
