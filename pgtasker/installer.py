@@ -17,7 +17,7 @@ from psycopg.rows import tuple_row
 
 from pgtasker.errors import PgtaskerError
 from pgtasker.schema_files import SCHEMA_VERSION as SCHEMA_VERSION
-from pgtasker.schema_files import Objects, install_pieces, objects
+from pgtasker.schema_files import Objects, install_pieces, is_newer, objects
 
 OLDEST_SERVER = 150000
 
@@ -63,7 +63,9 @@ class AlreadyInstalledError(InstallError):
     """The schema holds an install; `version` is which one."""
 
     def __init__(self, schema: str, version: str) -> None:
-        super().__init__(f"already installed in schema {schema!r}, version {version}")
+        advice = "upgrade the package" if is_newer(version) else "pgtasker upgrade"
+        hint = "" if version == SCHEMA_VERSION else f", not {SCHEMA_VERSION}: {advice}"
+        super().__init__(f"already installed in schema {schema!r}, version {version}{hint}")
         self.version = version
 
 

@@ -1,6 +1,6 @@
-"""`install`, `uninstall`, `sql`: the engine in a database.
+"""`install`, `upgrade`, `uninstall`, `sql`: the engine in a database.
 
-Responsible for asking before something is lost. The work is left to `installer`.
+Responsible for asking before something is lost. The work is left to `installer` and `upgrader`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import sys
 
 import click
 
-from pgtasker import installer
+from pgtasker import installer, upgrader
 from pgtasker.cli.base import Refused, Settings, database_options
+from pgtasker.schema_files import SCHEMA_VERSION
 
 
 @click.command()
@@ -27,9 +28,39 @@ def install(settings: Settings, dry_run: bool) -> None:
         try:
             installer.install(conn, schema)
         except installer.AlreadyInstalledError as already:
-            click.echo(f"pgtasker: {already}")
+            if already.version != SCHEMA_VERSION:
+                raise
+            click.echo(f"pgtasker: {already}; pgtasker upgrade puts its functions in order")
             return
-    click.echo(f"installed pgtasker {installer.SCHEMA_VERSION} in schema {schema!r}")
+    click.echo(f"installed pgtasker {SCHEMA_VERSION} in schema {schema!r}")
+
+
+@click.command()
+@click.option(
+    "--dry-run", is_flag=True, help="Try it, take it back, and print the SQL that was run."
+)
+@database_options
+@click.pass_obj
+def upgrade(settings: Settings, dry_run: bool) -> None:
+    """Bring an install to the version of this package.
+
+    Tables are migrated, functions, triggers and views replaced in place, all in one transaction. It
+    also repairs an install whose schema was renamed, and may be run at any time.
+    """
+    schema = settings.schema_name()
+
+    def told(holders: str) -> None:
+        click.echo(f"pgtasker: waiting for {holders}", err=True)
+
+    with settings.connect() as conn:
+        done = upgrader.upgrade(conn, schema, dry_run=dry_run, told=told)
+    if dry_run:
+        click.echo(done.script)
+        return
+    version = done.after if done.before == done.after else f"{done.before} to {done.after}"
+    click.echo(f"upgraded pgtasker {version} in schema {schema!r}")
+    for name in (*done.migrations, *(f"dropped {line}" for line in done.dropped)):
+        click.echo(f"  {name}")
 
 
 @click.command()
@@ -63,4 +94,4 @@ def sql(settings: Settings) -> None:
     click.echo(installer.render_install(settings.schema_name()))
 
 
-COMMANDS = (install, uninstall, sql)
+COMMANDS = (install, upgrade, uninstall, sql)

@@ -112,9 +112,23 @@ def test_install_twice_is_no_failure_and_uninstall_asks(empty_dsn: str) -> None:
     assert "installed pgtasker" in invoke("install", "--dsn", empty_dsn).output
     again = invoke("install", "--dsn", empty_dsn)
     assert (again.exit_code, "already installed" in again.output) == (0, True)
+    assert "pgtasker upgrade" in again.output
     assert invoke("uninstall", "--dsn", empty_dsn).exit_code == 1
     assert "uninstalled" in invoke("uninstall", "--yes", "--dsn", empty_dsn).output
     assert "nothing is installed" in invoke("uninstall", "--yes", "--dsn", empty_dsn).stderr
+
+
+def test_upgrade_says_what_it_did(pgtasker: Command) -> None:
+    """Also when there was nothing to do; --dry-run prints SQL, and no install is one line."""
+    assert pgtasker("upgrade").output == "upgraded pgtasker 0.1.0 in schema 'pgtasker'\n"
+    assert "create or replace function create_task(" in pgtasker("upgrade", "--dry-run").output
+    refused = pgtasker("upgrade", "--schema", "nowhere")
+    assert (refused.exit_code, "pgtasker install" in refused.stderr) == (1, True)
+    with psycopg.connect(pgtasker.dsn) as conn:
+        conn.execute("update pgtasker.settings set value = '99.0' where name = 'schema_version'")
+    for command in ("upgrade", "install"):
+        refused = pgtasker(command)
+        assert (refused.exit_code, "upgrade the package" in refused.stderr) == (1, True)
 
 
 def test_the_printed_sql_installs(empty_dsn: str) -> None:

@@ -1,0 +1,348 @@
+"""Bringing an install to what this package knows, in one transaction, while others use it.
+
+Responsible for the order: numbered migrations change the tables, code that has gone is dropped, and
+functions, triggers and views are replaced: in place, so that grants and what others built on them
+stay; one whose shape has changed is dropped with those of ours that depend on it, and they all come
+back. Replacing also binds every function to the name that the schema has now. What the files are is
+left to `schema_files`.
+
+The tables are locked before anything is changed, for less time than after which PostgreSQL looks
+for deadlocks: whoever holds a lock for long is waited for between attempts, never inside one, and
+nobody queues behind the upgrade meanwhile.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from pgtasker.installer import (
+    InstallError,
+    failures_in,
+    lock,
+    lock_tables,
+    require_server,
+    some,
+    version_in,
+)
+from pgtasker.schema_files import (
+    GRANTS,
+    SCHEMA_VERSION,
+    code_pieces,
+    is_newer,
+    migrations,
+    objects,
+)
+
+LOCK_TIMEOUT = "500ms"  # PostgreSQL looks for deadlocks after a second
+PATIENCE = 60.0  # seconds of attempts
+PAUSE = 1.0  # seconds between two of them, more or less
+
+_SHAPE_HAS_CHANGED = ("42P13", "42P16", "42809")
+_CODE = re.compile(r"function \w+\([^)]*\)|view \w+|trigger \w+ on \w+")
+
+# What depends on an object or on a part of it (a view's row type), as `drop` names it; `other` is
+# what is no code: a column, a constraint, an index.
+_DEPENDENTS = """
+    with recursive part (classid, objid) as (
+        select %(catalog)s::regclass::oid, %(oid)s::oid
+        union
+        select dependency.classid, dependency.objid
+        from part
+        join pg_depend dependency
+            on dependency.refclassid = part.classid and dependency.refobjid = part.objid
+        where dependency.deptype in ('a', 'i')
+    )
+    select distinct
+        case
+            when rule.oid is not null then format('view %%s', rule.ev_class::regclass)
+            when function.oid is not null then format('function %%s', function.oid::regprocedure)
+            when trigger.oid is not null
+                then format('trigger %%I on %%s', trigger.tgname, trigger.tgrelid::regclass)
+            else 'other'
+        end,
+        pg_describe_object(dependency.classid, dependency.objid, dependency.objsubid)
+    from part
+    join pg_depend dependency
+        on dependency.refclassid = part.classid and dependency.refobjid = part.objid
+    left join pg_rewrite rule
+        on dependency.classid = 'pg_rewrite'::regclass and rule.oid = dependency.objid
+    left join pg_proc function
+        on dependency.classid = 'pg_proc'::regclass and function.oid = dependency.objid
+    left join pg_trigger trigger
+        on dependency.classid = 'pg_trigger'::regclass and trigger.oid = dependency.objid
+    where dependency.deptype = 'n'
+    and (dependency.classid, dependency.objid) not in (select part.classid, part.objid from part)
+"""
+
+_GRANTED = """
+    select 'function', function.proname, coalesce(quote_ident(role.rolname), 'public'),
+        granted.privilege_type, granted.is_grantable, granted.grantee = function.proowner
+    from pg_proc function
+    join pg_namespace namespace on namespace.oid = function.pronamespace
+    cross join lateral aclexplode(function.proacl) as granted
+    left join pg_roles role on role.oid = granted.grantee
+    where namespace.nspname = current_schema()
+    union all
+    select 'view', view.relname, coalesce(quote_ident(role.rolname), 'public'),
+        granted.privilege_type, granted.is_grantable, granted.grantee = view.relowner
+    from pg_class view
+    join pg_namespace namespace on namespace.oid = view.relnamespace
+    cross join lateral aclexplode(view.relacl) as granted
+    left join pg_roles role on role.oid = granted.grantee
+    where namespace.nspname = current_schema() and view.relkind = 'v'
+"""
+
+_HOLDERS = """
+    select format(
+        'process %%s (%%s)', holder.pid,
+        concat_ws(', ', holder.usename, nullif(holder.application_name, ''), holder.state)
+    )
+    from pg_stat_activity holder
+    where holder.pid <> pg_backend_pid()
+    and exists (
+        select
+        from pg_locks held
+        join pg_class relation on relation.oid = held.relation
+        join pg_namespace namespace on namespace.oid = relation.relnamespace
+        where held.pid = holder.pid and held.granted and namespace.nspname = %s
+    )
+    order by holder.xact_start
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What an upgrade did: from which version to which, and the SQL that it ran."""
+
+    before: str
+    after: str
+    migrations: tuple[str, ...]
+    dropped: tuple[str, ...]
+    script: str
+
+
+def upgrade(
+    conn: psycopg.Connection[Any],
+    schema: str,
+    *,
+    dry_run: bool = False,
+    patience: float = PATIENCE,
+    told: Callable[[str], None] = lambda _: None,
+) -> Upgrade:
+    """Upgrade the install in the schema; with `dry_run` everything is tried and taken back.
+
+    Holders of locks are waited for up to `patience` seconds; `told` is called with who they are.
+    Raises InstallError when there is no install, it is newer than this package, or something of
+    others is in the way; then nothing was changed.
+    """
+    require_server(conn)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            with (
+                conn.transaction(force_rollback=dry_run),
+                conn.cursor(row_factory=tuple_row) as cursor,
+            ):
+                return _Upgrading(cursor, schema).run()
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            holders = _holders(conn, schema)
+            if time.monotonic() > deadline:
+                raise InstallError(
+                    f"cannot upgrade while {holders} uses schema {schema!r}: nothing was changed, "
+                    "try again when that transaction has ended"
+                ) from None
+            told(holders)
+            time.sleep(random.uniform(0.5, 1.5) * PAUSE)
+
+
+def _holders(conn: psycopg.Connection[Any], schema: str) -> str:
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(_HOLDERS, [schema])
+        return some([str(row[0]) for row in cursor.fetchall()]) or "another transaction"
+
+
+class _Upgrading:
+    """One attempt."""
+
+    def __init__(self, cursor: psycopg.Cursor[Any], schema: str) -> None:
+        self._cursor = cursor
+        self._schema = schema
+        self._script: list[str] = []
+        self._dropped: list[str] = []
+        self._ours: dict[str, str] = {}  # code as the catalog writes it -> as the files write it
+        self._grants: list[tuple[str, str, str, str, bool, bool]] = []
+
+    def run(self) -> Upgrade:
+        """Do all of it, inside the caller's transaction."""
+        cursor, schema = self._cursor, self._schema
+        cursor.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
+        lock(cursor, schema)
+        before = version_in(cursor, schema)
+        if before is None:
+            raise InstallError(f"nothing is installed in schema {schema!r}: pgtasker install")
+        if is_newer(before):
+            raise InstallError(
+                f"schema {schema!r} has version {before}, newer than {SCHEMA_VERSION} of this "
+                "package: upgrade the package (pip install --upgrade pgtasker)"
+            )
+        self._become_owner()
+        identifier = sql.Identifier(schema).as_string(None)
+        self._script.append(f"-- pgtasker {before} to {SCHEMA_VERSION}, in one transaction")
+        self._execute(f"set local search_path = {identifier}, pg_temp;")
+        noted = self._noted()
+        testing = noted.get("made_for_tests") == "true"
+        known = objects(testing)
+        lock_tables(cursor, known, "share row exclusive")
+        self._grants = self._asked(_GRANTED)
+        migrated = self._migrate(int(noted.get("schema_migration", 0)))
+        stored = noted.get("schema_code", "\n".join(known.code)).splitlines()
+        stored = [line for line in stored if _CODE.fullmatch(line)]
+        self._require_state(known.relations)
+        self._ours = self._in_catalog(stored)
+        for line in reversed(stored):
+            if line not in known.code:
+                self._drop(line)
+        for name, text in code_pieces(testing):
+            if name == GRANTS:
+                self._grant_again(known.signatures, known.names["view"])
+            self._replace(name, text)
+        last = max((migration.number for migration in migrations()), default=0)
+        self._note(schema_version=SCHEMA_VERSION, schema_code="\n".join(known.code))
+        self._note(schema_migration=str(last))
+        gone = tuple(line for line in self._dropped if line not in known.code)
+        return Upgrade(before, SCHEMA_VERSION, tuple(migrated), gone, "\n".join(self._script))
+
+    def _become_owner(self) -> None:
+        """What is created belongs to whom the rest belongs to."""
+        settings = sql.Identifier(self._schema, "settings").as_string(None)
+        [(owner, same)] = self._asked(
+            "select relowner::regrole::text, relowner = current_user::regrole"
+            " from pg_class where oid = %s::regclass",
+            settings,
+        )
+        if not same:
+            try:
+                self._execute(f"set local role {owner};")
+            except psycopg.errors.InsufficientPrivilege:
+                raise InstallError(
+                    f"the install in schema {self._schema!r} belongs to {owner}: upgrade as {owner}"
+                ) from None
+
+    def _noted(self) -> dict[str, str]:
+        return dict(self._asked("select name, value from settings"))
+
+    def _note(self, **values: str) -> None:
+        for name, value in values.items():
+            self._execute(
+                "insert into settings (name, value) values "
+                f"({sql.quote(name)}, {sql.quote(value)}) "
+                "on conflict (name) do update set value = excluded.value;"
+            )
+
+    def _migrate(self, done: int) -> Iterable[str]:
+        waiting = [migration for migration in migrations() if migration.number > done]
+        for migration in waiting:
+            text = f"-- {migration.name}\n\n{migration.text}"
+            with failures_in(migration.name, text, "upgrade"):
+                self._execute(text)
+        return [migration.name for migration in waiting]
+
+    def _require_state(self, relations: list[str]) -> None:
+        """What only an install or a migration creates; views come later."""
+        rows = self._asked(
+            "select name from unnest(%s::text[]) as name"
+            " where to_regclass(name) is null and to_regtype(name) is null",
+            [name for name in relations if name not in objects().names["view"]],
+        )
+        if rows:
+            raise InstallError(
+                f"cannot upgrade: {some([name for (name,) in rows])} is missing, and no migration "
+                "creates it: this install is of a version that was never released"
+            )
+
+    def _replace(self, name: str, text: str) -> None:
+        """Replace what a file creates, or drop what cannot be replaced and create it again."""
+        conn = self._cursor.connection
+        statement = f"-- {name}\n\n{text}"
+        try:
+            with conn.transaction():
+                self._cursor.execute(statement.encode())
+        except psycopg.Error as error:
+            if error.sqlstate not in _SHAPE_HAS_CHANGED:
+                with failures_in(name, statement, "upgrade"):
+                    raise
+            for line in objects().code:
+                if line in self._ours.values() and _creates(text, line):
+                    self._drop(line)
+            with failures_in(name, statement, "upgrade"):
+                self._cursor.execute(statement.encode())
+        self._script.append(statement)
+
+    def _drop(self, line: str) -> None:
+        """Drop code of ours with whatever code of ours depends on it."""
+        if line in self._dropped:
+            return
+        self._dropped.append(line)
+        kind, _, name = line.partition(" ")
+        if kind != "trigger":
+            catalog, lookup = (
+                ("pg_class", "to_regclass") if kind == "view" else ("pg_proc", "to_regprocedure")
+            )
+            [(oid,)] = self._asked(f"select {lookup}(%s)::oid", name)
+            found = self._asked(_DEPENDENTS, catalog=catalog, oid=oid) if oid else []
+            foreign = [described for dependent, described in found if dependent not in self._ours]
+            if foreign:
+                raise InstallError(
+                    f"cannot upgrade, {line} has changed and {some(foreign)} depends on it: drop "
+                    "that first, and create it again afterwards"
+                )
+            for dependent, _ in found:
+                self._drop(self._ours[dependent])
+        self._execute(f"drop {kind} if exists {name};")
+
+    def _in_catalog(self, stored: list[str]) -> dict[str, str]:
+        functions = [line.removeprefix("function ") for line in stored if line[0] == "f"]
+        found = {line: line for line in stored if line[0] != "f"}
+        rows = self._asked(
+            "select format('function %%s', to_regprocedure(name)), name"
+            " from unnest(%s::text[]) as name",
+            functions,
+        )
+        return found | {written: f"function {name}" for written, name in rows}
+
+    def _grant_again(self, signatures: tuple[str, ...], views: tuple[str, ...]) -> None:
+        """What was dropped and created again is granted to those who had it, and to nobody else."""
+        names = {name.partition("(")[0]: f"function {name}" for name in signatures}
+        names |= {name: f"table {name}" for name in views}
+        again = {line.partition(" ")[2].partition("(")[0] for line in self._dropped}
+        for name in sorted(again & names.keys()):
+            given = [grant for grant in self._grants if grant[1] == name]
+            if given and not any(grantee == "public" for _, _, grantee, *_ in given):
+                self._execute(f"revoke all on {names[name]} from public;")
+            for _, _, grantee, privilege, grantable, is_owner in given:
+                option = " with grant option" if grantable else ""
+                if not is_owner:
+                    self._execute(f"grant {privilege} on {names[name]} to {grantee}{option};")
+
+    def _asked(self, query: str, *arguments: object, **named: object) -> list[Any]:
+        self._cursor.execute(query.encode(), named or arguments or None)
+        return self._cursor.fetchall()
+
+    def _execute(self, statement: str) -> None:
+        self._cursor.execute(statement.encode())
+        self._script.append(statement)
+
+
+def _creates(text: str, line: str) -> bool:
+    kind, _, name = line.partition(" ")
+    name = re.split(r"\W", name)[0]
+    return re.search(rf"^create or replace {kind} {name}\b", text, re.MULTILINE) is not None
