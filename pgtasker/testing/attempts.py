@@ -13,12 +13,14 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from pgtasker import surface
+from pgtasker.errors import ClaimLost, PayloadError
 from pgtasker.rows import ClaimedStep, Json
 from pgtasker.runner.handlers import arguments
 from pgtasker.runner.outcomes import completed, failed, timed_out
-from pgtasker.runner.step import AsyncStep, Step, facts
+from pgtasker.runner.step import AsyncStep, Step, facts, ids
 from pgtasker.testing.drive import Attempt, Ending
 
 __tracebackhide__ = True  # pytest shows what the test and the handler did
@@ -37,11 +39,24 @@ def execute(attempt: Attempt, send: Send) -> Ending:
     def extend(timeout: float | None, progress: Json) -> None:
         send(_extension(claim, timeout, progress))
 
-    running = Step(**facts(claim), logger=_logger(claim), _extend=extend)
+    def is_cancelled() -> bool:
+        try:
+            extend(None, None)
+        except ClaimLost:
+            return True
+        return False
+
+    logger = _logger(claim)
+    running = Step(**facts(claim), logger=logger, _extend=extend, _is_cancelled=is_cancelled)
+    given = _given(attempt, running)
+    if isinstance(given, Ending):
+        return given
     try:
-        return Ending(completed(step.function(**arguments(step, claim, running))))
+        with bound_contextvars(**ids(claim)):
+            result = step.function(**given)
     except Failures as error:
         return _failure(claim, error)
+    return _returned(attempt, result)
 
 
 async def execute_async(attempt: Attempt, send: SendAsync) -> Ending:
@@ -55,17 +70,36 @@ async def execute_async(attempt: Attempt, send: SendAsync) -> Ending:
             deadline.reschedule(asyncio.get_running_loop().time() + timeout)
 
     running = AsyncStep(**facts(claim), logger=_logger(claim), _extend=extend)
+    given = _given(attempt, running)
+    if isinstance(given, Ending):
+        return given
     try:
-        async with deadline:
-            return Ending(completed(await step.function(**arguments(step, claim, running))))
+        with bound_contextvars(**ids(claim)):
+            async with deadline:
+                result = await step.function(**given)
     except Failures as error:
         if deadline.expired() and claim.timeout is not None:
             return Ending(timed_out(claim.timeout), error)
         return _failure(claim, error)
+    return _returned(attempt, result)
 
 
-def _failure(claim: ClaimedStep, error: BaseException) -> Ending:
-    outcome = failed(error)
+def _given(attempt: Attempt, running: object) -> dict[str, Any] | Ending:
+    try:
+        return arguments(attempt.step, attempt.claim, running)
+    except Exception as error:  # noqa: BLE001 - the types that a handler asks for are anybody's
+        return _failure(attempt.claim, error, retryable=not isinstance(error, PayloadError))
+
+
+def _returned(attempt: Attempt, result: object) -> Ending:
+    try:
+        return Ending(completed(attempt.step.dumped(result)))
+    except Exception as error:  # noqa: BLE001 - as above
+        return _failure(attempt.claim, error, retryable=not isinstance(error, PayloadError))
+
+
+def _failure(claim: ClaimedStep, error: BaseException, *, retryable: bool = True) -> Ending:
+    outcome = failed(error, retryable=retryable)
     _logger(claim).warning("step failed", error=outcome.summary)
     return Ending(outcome, error)
 
@@ -76,9 +110,4 @@ def _extension(claim: ClaimedStep, timeout: float | None, progress: Json) -> sur
 
 
 def _logger(claim: ClaimedStep) -> Any:
-    return structlog.get_logger("pgtasker").bind(
-        task_id=claim.task_id,
-        workflow_step_id=claim.workflow_step_id,
-        step=claim.step_name,
-        attempt=claim.attempt,
-    )
+    return structlog.get_logger("pgtasker").bind(**ids(claim))

@@ -77,7 +77,9 @@ class Drive:
     def workflow(self, workflow: Workflow, context: Json, raise_errors: bool) -> Script[Task]:
         """A new task of a workflow, which is registered first, to its end."""
         yield surface.register_workflow(workflow.definition())
-        task_id: int = yield surface.create_task(**identity(workflow), context=context)
+        task_id: int = yield surface.create_task(
+            **identity(workflow), context=workflow.check_context(context)
+        )
         return (yield from self.task(task_id, raise_errors))
 
     def task(self, task_id: int, raise_errors: bool) -> Script[Task]:

@@ -6,12 +6,14 @@ import asyncio
 import contextvars
 import threading
 import traceback
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
+from structlog.contextvars import get_contextvars
 
 from pgtasker import (
     AsyncClient,
@@ -19,6 +21,8 @@ from pgtasker import (
     ClaimLost,
     Client,
     ConfigurationError,
+    InvalidContext,
+    PayloadError,
     PermanentError,
     RetryableError,
     Step,
@@ -37,6 +41,14 @@ from pgtasker.testing import (
 
 from ..support.databases import Database
 from ..support.session import Session
+
+
+@dataclass
+class Order:
+    """What a workflow may be about."""
+
+    amount: int
+
 
 pytestmark = pytest.mark.newest_only
 
@@ -156,10 +168,12 @@ def test_handlers_run_in_the_thread_and_the_context_of_the_test(client: Client):
     @workflow.step
     def plain() -> None:
         seen["plain"] = (threading.current_thread(), mark.get())
+        seen["bound"] = get_contextvars()["step"]
 
     @workflow.step
     async def first(plain: Any) -> None:
         seen["first"] = (threading.current_thread(), mark.get())
+        seen["bound"] += get_contextvars()["step"]
         seen["loop"] = asyncio.get_running_loop()
 
     @workflow.step
@@ -169,6 +183,8 @@ def test_handlers_run_in_the_thread_and_the_context_of_the_test(client: Client):
     mark.set("set")
     assert run_workflow(client, workflow, raise_errors=True).complete
     assert seen["plain"] == seen["first"] == (threading.current_thread(), "set")
+    assert seen["bound"] == "plainfirst"  # what handlers log bears the ids
+    assert get_contextvars() == {}
 
 
 def test_it_works_inside_a_running_loop(client: Client):
@@ -322,13 +338,38 @@ def test_a_handler_may_cancel_its_own_task(client: Client):
     """Its claim is lost then, which it can learn, and its result is discarded."""
 
     def work(step: Step) -> str:
+        assert not step.cancelled
         client.cancel_task(step.task_id)
+        assert step.cancelled
         with pytest.raises(ClaimLost):
-            step.extend(progress=1)
+            step.heartbeat()
         return "too late"
 
     task = run_workflow(client, one_step(work), raise_errors=True)
     assert (task.state, task.results) == ("cancelled", {})
+
+
+def test_types_are_read_and_written_as_by_a_runner(client: Client):
+    """A wrong context is refused before there is a task, a wrong result fails its step for good."""
+    workflow = Workflow("flow")
+
+    @workflow.step
+    def price(context: Order) -> Order:
+        return Order(context.amount * 2)
+
+    @workflow.step
+    async def double(price: Order) -> Order:
+        return Order("much" if price.amount > 10 else price.amount)  # type: ignore[arg-type]
+
+    assert run_workflow(client, workflow, Order(2)).results == {"double": {"amount": 4}}
+    assert run_workflow(client, workflow, {"amount": 2}).complete
+    with pytest.raises(InvalidContext, match=r"context\.amount"):
+        run_workflow(client, workflow, {"amount": "much"})
+    assert len(client.list_tasks()) == 2
+    with pytest.raises(PayloadError, match=r"double\.amount"):
+        run_workflow(client, workflow, Order(6), raise_errors=True)
+    [task] = client.list_tasks(state="error")
+    assert [step.attempts for step in client.get_task_steps(task.task_id)] == [1, 1]
 
 
 # What cannot go on.
