@@ -72,7 +72,7 @@ class PlainType:
         """The type as a JSON Schema."""
         definitions = Definitions()
         schema = self._node.schema(definitions)
-        return {**schema, "$defs": definitions.schemas}
+        return definitions.completed(schema)
 
 
 class _Reader:

@@ -7,6 +7,7 @@ errors. Nothing imports this module unless an annotation names a model.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pydantic
@@ -53,8 +54,7 @@ class PydanticType:
 
     def dump(self, value: Any, what: str) -> Json:
         """An instance, or what could be read as one, as JSON."""
-        loaded = self.load(value, what)
-        return self._adapter.dump_python(loaded, mode="json", by_alias=True)
+        return json.loads(_text(self.load(value, what), what, self._adapter.dump_json))
 
     def schema(self) -> Schema:
         """The type as a JSON Schema: what may be given, which is what validation accepts."""
@@ -62,11 +62,12 @@ class PydanticType:
         return schema
 
 
-def _text(value: Any, what: str) -> bytes:
+def _text(value: Any, what: str, writer: Callable[..., bytes] = pydantic_core.to_json) -> bytes:
     try:
-        return pydantic_core.to_json(value, by_alias=True)
-    except pydantic_core.PydanticSerializationError as error:
-        raise PayloadError(f"{what} cannot be stored as json: {error}") from error
+        return writer(value, by_alias=True)
+    except (ValueError, TypeError, RecursionError) as error:  # pydantic's own is a ValueError
+        reason = " ".join(str(error).split())
+        raise PayloadError(f"{what} cannot be stored as json: {reason}") from error
 
 
 def _problems(error: pydantic.ValidationError, value: Json, what: str) -> list[Problem]:

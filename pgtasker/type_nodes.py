@@ -7,6 +7,7 @@ nothing else as long as nothing is wrong with them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple, Protocol
@@ -216,6 +217,7 @@ class Definitions:
     def __init__(self) -> None:
         self.schemas: dict[str, Schema] = {}
         self._names: dict[int, str] = {}
+        self._uses: Counter[str] = Counter()
 
     def reference(self, node: ObjectNode, wish: str) -> Schema:
         """A reference to an object; it is defined when first met, under the name it wishes."""
@@ -225,7 +227,15 @@ class Definitions:
             name = self._names[id(node)] = f"{wish}_{same + 1}" if same else wish
             self.schemas[name] = {}  # taken; whoever refers to it meanwhile needs only the name
             self.schemas[name] = node.own_schema(self)
+        self._uses[name] += 1
         return {"$ref": f"#/$defs/{name}"}
+
+    def completed(self, schema: Schema) -> Schema:
+        """A schema with the definitions it needs; what only the whole refers to is the whole."""
+        name = schema.get("$ref", "").rpartition("/")[2]
+        if self._uses[name] == 1:
+            schema = self.schemas.pop(name)
+        return {**schema, "$defs": self.schemas} if self.schemas else schema
 
 
 def _distance(arm: Node, value: Json) -> int:

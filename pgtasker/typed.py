@@ -14,6 +14,8 @@ from pgtasker.annotations import fields_of, is_model, is_structured, parts
 from pgtasker.plain_types import PlainType
 from pgtasker.rows import Json
 
+_PYDANTIC = ("pydantic", "pydantic_core", "annotated_types")
+
 
 class Typed(Protocol):
     """A type that values of JSON can be read as; `what` begins the path of every problem."""
@@ -49,14 +51,20 @@ def asks_for_reading(annotation: Any) -> bool:
 
 
 def _is_of_pydantic(annotation: Any, local: Mapping[str, Any]) -> bool:
-    """Whether a pydantic model stands in the annotation, or in a field of what stands there."""
+    """Whether pydantic's models, types or constraints stand in the annotation, or in its fields."""
     known: list[Any] = []
     waiting = [annotation]
     while waiting:
         for part in parts(waiting.pop()):
-            if is_model(part):
+            if is_model(part) or _module_of(part) in _PYDANTIC:
                 return True
             if is_structured(part) and part not in known:
                 known.append(part)
                 waiting.extend(fields_of(part, local).values())
     return False
+
+
+def _module_of(part: Any) -> str:
+    """The package of a type, or of a remark about it such as pydantic's Field()."""
+    module: object = getattr(part if isinstance(part, type) else type(part), "__module__", "")
+    return str(module).partition(".")[0]

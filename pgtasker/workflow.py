@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, Unpack, overload
 
 from pgtasker import declarations
@@ -77,6 +77,7 @@ class Workflow:
         self.context_schema = context_schema
         self.steps: dict[str, WorkflowStep] = {}
         self._written: dict[str, dict[str, Any]] = {}  # the steps of a document, as it has them
+        self._first_context: tuple[Any, WorkflowStep] | None = None
 
     @classmethod
     def from_document(
@@ -139,7 +140,7 @@ class Workflow:
 
         def declare(function: F) -> F:
             declared = self._declared(function, name, after, options)
-            self._agreed_context([*self.steps.values(), declared])
+            self._expect_same_context(declared)
             self.steps[declared.name] = declared
             self.__dict__.pop("context_type", None)
             return function
@@ -165,7 +166,7 @@ class Workflow:
         """How contexts are read, if there is a type for that."""
         annotation = self.context
         if annotation is None:
-            annotation = self._agreed_context(self.steps.values())
+            annotation = self._agreed_context()
         local = {
             name: kind
             for step in self.steps.values()
@@ -197,26 +198,34 @@ class Workflow:
         reader = self.context_type
         return None if reader is None else reader.schema()
 
-    def _agreed_context(self, steps: Iterable[WorkflowStep]) -> Any:
-        """The type of the context with which the annotations of the steps agree, or None."""
-        if self.context is not None:
-            return None
-        found: list[tuple[Any, WorkflowStep]] = []
-        for step in steps:
-            if CONTEXT not in step.parameters:
-                continue
-            annotation = step.signature.annotations.get(CONTEXT)
-            if not asks_for_reading(annotation):
-                continue
-            if found and found[0][0] != annotation:
-                if self._written:
+    def _agreed_context(self) -> Any:
+        """The type of the context with which the annotations of all steps agree, or None."""
+        if self.context is None:
+            self._first_context = None
+            try:
+                for step in self.steps.values():
+                    self._expect_same_context(step)
+            except WorkflowError:
+                if self._written:  # a document has no place to say which
                     return None
-                raise WorkflowError(
-                    f"{step.where} takes the context as another type than the step at "
-                    f"{location(found[0][1].function)}: say which with Workflow(context=...)"
-                )
-            found.append((annotation, step))
-        return found[0][0] if found else None
+                raise
+        return self._first_context and self._first_context[0]
+
+    def _expect_same_context(self, step: WorkflowStep) -> None:
+        """Compare the type of a step's context with the first one; the first to have one is it."""
+        if self.context is not None or CONTEXT not in step.parameters:
+            return
+        annotation = step.signature.annotations.get(CONTEXT)
+        if not asks_for_reading(annotation):
+            return
+        if self._first_context is None:
+            self._first_context = (annotation, step)
+        elif self._first_context[0] != annotation:
+            raise WorkflowError(
+                f"{step.where} takes the context as another type than the step at "
+                f"{location(self._first_context[1].function)}: "
+                "say which it is with Workflow(context=...)"
+            )
 
     def _declared(
         self,
