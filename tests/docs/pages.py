@@ -13,8 +13,8 @@ comment above it, or by itself:
     ```python, and a first line # flow.py    a file that the reader writes
 
 In what is printed, times, durations and the width of columns may differ; ... stands for anything.
-A page begins in an empty directory, or in one that `<!-- in a copy of DIRECTORY -->` names, and
-with pgtasker installed, unless it says `<!-- begins without an install -->`.
+A page begins in an empty directory, or in a copy of an example (`<!-- in a copy of DIRECTORY -->`),
+and with pgtasker installed, unless it says `<!-- begins without an install -->`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TITLE = re.compile(r"(?:#|//|--) (?P<file>[\w./-]+\.\w+)\n")
 _COPY = re.compile(r"^<!-- in a copy of (?P<directory>\S+) -->$", re.M)
 _DIFFERS = (
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?( ?[+-]\d\d(:?\d\d)?|Z)?", "TIME"),
-    (r"\b\d+(\.\d+)? (ms|s)\b", "DURATION"),
+    (r"\b\d+(\.\d+)? ?(ms|s)\b", "DURATION"),
     (r"-{3,}", "---"),
     (r"[ \t]+", " "),
     (r" ?\n", "\n"),
@@ -103,6 +103,11 @@ class Page:
         return self.name
 
     @property
+    def needs_node(self) -> bool:
+        """Whether its reader uses npm."""
+        return any("npm install" in block.text for block in self.blocks if block.is_run)
+
+    @property
     def begins_with_an_install(self) -> bool:
         """Whether the database holds pgtasker before the first command."""
         return "<!-- begins without an install -->" not in self.text
@@ -138,11 +143,13 @@ class Page:
             text = text[:start] + content + text[end:]
         return text
 
-    def begin(self, directory: Path) -> None:
-        """Put into the directory what the page begins with."""
+    def begin(self, directory: Path) -> Path:
+        """Put into the directory what the page begins with; where its reader is then."""
         copied = _COPY.search(self.text)
-        if copied is not None:
-            shutil.copytree(ROOT / copied["directory"], directory, dirs_exist_ok=True)
+        if copied is None:
+            return directory
+        shutil.copytree(ROOT / "examples", directory / "examples")
+        return directory / copied["directory"]
 
     def follow(self, shell: Shell, said: Mapping[str, str] | None = None) -> str:
         """Do what it says; the page as it would have to be to say what happened.

@@ -12,7 +12,8 @@ import pytest
 
 from pgtasker import embedded, installer
 
-from .node import environment
+from ..conftest import RUN
+from .node import environment, installed
 from .pages import Page, Shell, pages
 
 DOCUMENTS = list(pages("README.md", "docs/*.md", "docs/howto/*.md", "docs/explanation/*.md"))
@@ -53,13 +54,18 @@ def shell_environment(dsn: str | None) -> dict[str, str]:
 
 
 @pytest.fixture
-def shell(page: Page, empty_dsn: str, tmp_path: Path) -> Iterator[Shell]:
+def shell(
+    page: Page, empty_dsn: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Shell]:
     """A shell where the page begins, that finds a database."""
     if page.begins_with_an_install:
         with psycopg.connect(empty_dsn) as connection:
             installer.install(connection, "pgtasker")
-    page.begin(tmp_path)
-    shell = Shell(tmp_path, shell_environment(empty_dsn))
+    if page.needs_node:
+        installed(request.config.stash[RUN])
+    shell = Shell(
+        page.begin(tmp_path), {**shell_environment(empty_dsn), "PGTASKER_TEST_DSN": empty_dsn}
+    )
     yield shell
     shell.close()
 
