@@ -30,7 +30,7 @@ from pgtasker.runner.handlers import Handlers, missing
 from pgtasker.runner.outcomes import Outcome, released, timed_out
 from pgtasker.runner.reports import Reports
 from pgtasker.runner.step import ids
-from pgtasker.runner.turns import Turns, executor_of
+from pgtasker.runner.turns import Turns
 from pgtasker.workflow import WorkflowStep
 
 UNKNOWN_HANDLER_DELAY = 10.0  # seconds until a step that this runner cannot execute is tried again
@@ -215,15 +215,17 @@ class Executions:
             if attempt.claim.timeout is not None:
                 await self._tell_database(attempt, HELD, None)
             await execution.turn.wait()
-        return await self._executors[executor_of(attempt.step)].execute(attempt)
+        return await self._executors[attempt.step.executor].execute(attempt)
 
     def _returned(self, task: asyncio.Task[Outcome]) -> None:
         execution = self._occupied.pop(task)
         self.worked_at = time.monotonic()
+        claim, step = execution.attempt.claim, execution.attempt.step
         if execution.has_place:
-            self._turns.end(execution.attempt.step)
+            self._turns.end(step)
+        else:
+            self._turns.leave(step, claim.claim_id)
         error = None if task.cancelled() else task.exception()
-        claim = execution.attempt.claim
         if claim.claim_id in self._open:
             if task.cancelled():
                 self.settle(claim.claim_id, released())

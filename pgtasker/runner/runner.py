@@ -31,7 +31,6 @@ from pgtasker.runner.health import LONGEST_STALL, Health, Pulse
 from pgtasker.runner.link import Trouble
 from pgtasker.runner.processes import ProcessExecutor
 from pgtasker.runner.shared import Options, Shared
-from pgtasker.runner.turns import executor_of
 from pgtasker.runner.work import Work
 from pgtasker.workflow import Workflow
 
@@ -235,7 +234,7 @@ def _queues_of(workflows: Iterable[Workflow]) -> list[str]:
 def _check_executors(options: Options) -> None:
     for workflow in options.workflows:
         for step in workflow.steps.values():
-            name = executor_of(step)
+            name = step.executor
             if name not in options.executors:
                 known = ", ".join(options.executors)
                 raise WorkflowError(

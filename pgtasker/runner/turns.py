@@ -40,7 +40,7 @@ class Turns:
     def end(self, step: WorkflowStep) -> None:
         """Give a place back."""
         self._taken[id(step)] -= 1
-        self._taken[executor_of(step)] -= 1
+        self._taken[step.executor] -= 1
 
     def next(self) -> int | None:
         """The claim that has waited longest of those for which there is a place; it has it now."""
@@ -55,16 +55,15 @@ class Turns:
         return claim_id
 
     def _has_place(self, step: WorkflowStep) -> bool:
-        executor = executor_of(step)
         limits = (
-            (id(step), concurrency_of(step)),
-            (executor, self._capacities.get(executor)),
+            (id(step), step.concurrency),
+            (step.executor, self._capacities.get(step.executor)),
         )
         return all(most is None or self._taken[place] < most for place, most in limits)
 
     def _take(self, step: WorkflowStep) -> None:
         self._taken[id(step)] += 1
-        self._taken[executor_of(step)] += 1
+        self._taken[step.executor] += 1
 
 
 class _Line:
@@ -73,11 +72,3 @@ class _Line:
     def __init__(self, step: WorkflowStep) -> None:
         self.step = step
         self.numbers: OrderedDict[int, int] = OrderedDict()
-
-
-def executor_of(step: WorkflowStep) -> str:
-    return getattr(step, "executor", None) or ("async" if step.is_async else "thread")
-
-
-def concurrency_of(step: WorkflowStep) -> int | None:
-    return getattr(step, "concurrency", None)
