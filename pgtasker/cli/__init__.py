@@ -3,7 +3,7 @@
 Responsible for the list of commands. What they share is in `base`, how they print in `output`.
 """
 
-from pgtasker.cli import install, look, operate, show, work
+from pgtasker.cli import install, look, operate, run, show, work
 from pgtasker.cli.base import group
 from pgtasker.cli.demo import demo
 from pgtasker.cli.server import server
@@ -12,6 +12,7 @@ for command in (
     demo,
     *install.COMMANDS,
     *work.COMMANDS,
+    *run.COMMANDS,
     look.list_tasks,
     show.show,
     look.why,

@@ -1,18 +1,14 @@
-"""`register`, `start`, `run`: workflows, their tasks, and the runner that executes them."""
+"""`register`, `start`: workflows and their tasks."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from datetime import datetime
 
 import click
-import structlog
 
 from pgtasker.cli.base import Refused, Settings, database_options, json_option, parse_json
 from pgtasker.cli.output import error_line, print_json
-from pgtasker.loading import load_documents, load_workflows
-from pgtasker.runner import Runner
+from pgtasker.loading import load_documents
 
 
 @click.command()
@@ -102,62 +98,4 @@ def start(
         raise Refused(f"task {task_id} is {task.state}{f' ({reasons})' if reasons else ''}")
 
 
-@click.command()
-@click.argument("modules", nargs=-1, required=True, metavar="MODULE...")
-@click.option(
-    "--queue", "queues", multiple=True, metavar="NAME", help="Else those of the workflows."
-)
-@click.option(
-    "--concurrency", type=click.IntRange(min=1), default=50, help="Steps that may run at once."
-)
-@click.option("--name", metavar="TEXT", help="The runner's name; else host and process id.")
-@click.option(
-    "--grace",
-    type=click.FloatRange(min=0),
-    default=10.0,
-    metavar="SECONDS",
-    help="How long running steps may take after SIGTERM.",
-)
-@click.option("--replace", is_flag=True, help="Replace other content under a known version.")
-@database_options
-@click.pass_obj
-def run(
-    settings: Settings,
-    modules: tuple[str, ...],
-    queues: tuple[str, ...],
-    concurrency: int,
-    name: str | None,
-    grace: float,
-    replace: bool,
-) -> None:
-    """Run the steps of the workflows in these modules until SIGTERM or Ctrl-C.
-
-    A MODULE is a dotted name or a .py file.
-    """
-    _log_to_stderr()
-    Runner(
-        settings.dsn,
-        load_workflows(*modules),
-        queues=list(queues) or None,
-        schema=settings.schema,
-        concurrency=concurrency,
-        name=name,
-        grace=grace,
-        replace=replace,
-    ).run_forever()
-
-
-def _log_to_stderr() -> None:
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
-COMMANDS = (register, start, run)
+COMMANDS = (register, start)

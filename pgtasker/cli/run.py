@@ -1,0 +1,197 @@
+"""`run`: the daemon that executes steps, as one process or as several under a supervisor.
+
+Responsible for turning options into a runner, its logs and its probes. The work is left to
+`runner`, `supervisor`, `logs` and `probes`.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pgtasker import logs
+from pgtasker.cli.base import Settings, database_options
+from pgtasker.loading import load_workflows
+from pgtasker.probes import Probes
+from pgtasker.runner import Runner
+from pgtasker.runner.coordination import Coordination, EventDriven, Polling, UntilEmpty
+from pgtasker.supervised import line_to_supervisor, run_supervised
+from pgtasker.supervisor import Supervisor, command_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of `run`, as given."""
+
+    modules: tuple[str, ...]
+    queues: tuple[str, ...]
+    concurrency: int
+    name: str | None
+    grace: float
+    replace: bool
+    coordination: str
+    poll_interval: float
+    processes: int | None
+    log_format: logs.Format
+    log_level: logs.Level
+    health_port: int | None
+    health_host: str | None
+    health_file: Path | None
+
+    def runner(self, settings: Settings) -> Runner:
+        """The runner of this process."""
+        return Runner(
+            settings.dsn,
+            load_workflows(*self.modules),
+            queues=list(self.queues) or None,
+            schema=settings.schema,
+            concurrency=self.concurrency,
+            name=self.name,
+            grace=self.grace,
+            replace=self.replace,
+            coordination=self.strategy(),
+        )
+
+    def strategy(self) -> Coordination:
+        """How the runner waits for work."""
+        if self.coordination == "poll":
+            return Polling(self.poll_interval)
+        return UntilEmpty() if self.coordination == "once" else EventDriven()
+
+    def arguments(self, name: str) -> list[str]:
+        """The command line of one process under a supervisor."""
+        given: list[tuple[str, object]] = [
+            ("--name", name),
+            ("--concurrency", self.concurrency),
+            ("--grace", self.grace),
+            ("--coordination", self.coordination),
+            ("--poll-interval", self.poll_interval),
+            ("--log-format", self.log_format),
+            ("--log-level", self.log_level),
+            *(("--queue", queue) for queue in self.queues),
+        ]
+        options = [f"{option}={value}" for option, value in given]
+        return ["run", *options, *(["--replace"] if self.replace else []), "--", *self.modules]
+
+    def names(self) -> list[str]:
+        """The names of the processes under a supervisor."""
+        name = self.name or f"{socket.gethostname()}-runner"
+        return [f"{name}-{number}" for number in range(1, (self.processes or 1) + 1)]
+
+
+@click.command()
+@click.argument("modules", nargs=-1, required=True, metavar="MODULE|FILE...")
+@click.option(
+    "--queue", "queues", multiple=True, metavar="NAME", help="Else those of the workflows."
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=50,
+    metavar="N",
+    help="Steps that may run at once, in each process.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many processes under a supervisor, which restarts what dies.",
+)
+@click.option(
+    "--name", metavar="TEXT", help="The runner's name; with --processes NAME-1, NAME-2, ..."
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    metavar="SECONDS",
+    help="How long running steps may take after SIGTERM.",
+)
+@click.option("--replace", is_flag=True, help="Replace other content under a known version.")
+@click.option(
+    "--coordination",
+    type=click.Choice(["event", "poll", "once"]),
+    default="event",
+    help="Be woken by the database; look for work at intervals; or run what is ready and end.",
+)
+@click.option(
+    "--poll-interval",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    metavar="SECONDS",
+    help="The interval of --coordination poll.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "console", "json"]),
+    default="auto",
+    envvar="PGTASKER_LOG_FORMAT",
+    help="Lines for people (auto: in colours on a terminal), or one JSON object per line.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    envvar="PGTASKER_LOG_LEVEL",
+    help="debug also tells of each step that begins and ends.",
+)
+@click.option(
+    "--health-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Answer GET /livez and /readyz there with 200 or 503.",
+)
+@click.option(
+    "--health-host",
+    metavar="ADDRESS",
+    help="The address of that port; else every one of this machine, as Kubernetes needs it.",
+)
+@click.option(
+    "--health-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Touch this file every few seconds while the runner is live.",
+)
+@database_options
+@click.pass_obj
+def run(settings: Settings, /, **given: Any) -> None:
+    """Run the steps of the workflows in these modules until SIGTERM or Ctrl-C.
+
+    A MODULE is a dotted name or a .py file; a FILE is a workflow in YAML or JSON whose handlers are
+    import paths. A second signal gives back what is running at once.
+    """
+    options = Options(**given)
+    logs.configure(options.log_format, options.log_level, dsns=[settings.dsn])
+    line = line_to_supervisor()
+    if line is not None:
+        run_supervised(options.runner(settings), line, options.grace)
+    elif options.processes is not None:
+        _supervise(settings, options)
+    else:
+        runner = options.runner(settings)
+        with _probes(runner.health, options):
+            runner.run_forever()
+
+
+def _supervise(settings: Settings, options: Options) -> None:
+    supervisor = Supervisor(
+        lambda name: command_of(options.arguments(name)),
+        options.names(),
+        grace=options.grace,
+        environment=settings.environment(),
+        until_empty=options.coordination == "once",
+    )
+    with _probes(supervisor.vitals, options):
+        status = supervisor.run_forever()
+    click.get_current_context().exit(status)
+
+
+def _probes(ask: Any, options: Options) -> Probes:
+    return Probes(ask, host=options.health_host, port=options.health_port, file=options.health_file)
+
+
+COMMANDS = (run,)

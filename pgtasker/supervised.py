@@ -1,0 +1,82 @@
+"""A runner under a supervisor: its side of the line between the two.
+
+Responsible for reporting health and for obeying. Words from the supervisor and signals may tell the
+same twice (systemd signals every process of a service): only the supervisor can make a runner
+hurry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import suppress
+
+from pgtasker.probes import body
+from pgtasker.runner import Runner
+from pgtasker.supervisor import ENVIRONMENT, FAREWELL
+
+REPORT_EVERY = 1.0  # seconds
+BEGINNING = 0.1  # seconds between reports until the runner is ready
+
+
+def line_to_supervisor() -> socket.socket | None:
+    """The line, if a supervisor started this process; no process started from here inherits it."""
+    number = os.environ.pop(ENVIRONMENT, None)
+    if number is None:
+        return None
+    line = socket.socket(fileno=int(number))
+    line.set_inheritable(False)
+    return line
+
+
+def run_supervised(runner: Runner, line: socket.socket, grace: float) -> None:
+    """Run until the supervisor says `stop` or is gone, or a signal comes."""
+    asyncio.run(_Supervised(runner, line, grace).run())
+
+
+class _Supervised:
+    def __init__(self, runner: Runner, line: socket.socket, grace: float) -> None:
+        self._runner = runner
+        self._line = line
+        self._grace = grace
+        self._told = False
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        for talk in (self._report, self._obey):
+            threading.Thread(target=talk, args=[loop], name="supervision", daemon=True).start()
+        await self._runner.run()
+
+    def _stop(self) -> None:
+        if not self._told:
+            self._told = True
+            self._runner.stop()
+
+    def _hurry(self) -> None:
+        self._stop()
+        self._runner.stop()
+
+    def _report(self, _: asyncio.AbstractEventLoop) -> None:
+        with suppress(OSError):
+            while True:
+                vitals = self._runner.health()
+                self._line.sendall(json.dumps(body(vitals), default=str).encode() + b"\n")
+                time.sleep(REPORT_EVERY if vitals.ready else BEGINNING)
+
+    def _obey(self, loop: asyncio.AbstractEventLoop) -> None:
+        words = {"stop": self._stop, "hurry": self._hurry}
+        with suppress(RuntimeError):  # the loop is closed: this process ends anyway
+            with suppress(OSError), self._line.makefile("r") as heard:
+                for word in heard:
+                    loop.call_soon_threadsafe(words[word.strip()])
+            loop.call_soon_threadsafe(self._stop)
+        # The supervisor is gone, and a handler may keep the loop from stopping.
+        time.sleep(self._grace + FAREWELL)
+        os._exit(1)
