@@ -68,25 +68,35 @@ class Joined(Access):
     def __init__(self, schema: str, connection: Connection[Any]) -> None:
         super().__init__(schema)
         self._connection = connection
+        self._is_looking = False
 
     @contextmanager
     def connected(self) -> Iterator[Connection[Any]]:
         yield self._connection
 
     def require_no_transaction(self) -> None:
-        if self._connection.info.transaction_status != TransactionStatus.IDLE:
+        if self._is_in_transaction() and not self._is_looking:
             raise ConfigurationError("cannot wait inside a transaction: commit it first")
 
     def look(self, call: surface.Call[list[T]]) -> list[T] | None:
         if self._connection.closed:
             raise ConfigurationError("cannot wait on: the connection is closed")
-        if self._connection.info.transaction_status != TransactionStatus.IDLE:
+        if self._is_in_transaction():
             return None  # the caller is at something else
+        self._is_looking = True
         try:
             return self.call(call)
         finally:
             if not (self._connection.autocommit or self._connection.closed):
                 self._connection.rollback()
+            self._is_looking = False
+
+    def _is_in_transaction(self) -> bool:
+        """Also while something runs on a connection that begins one by itself."""
+        status = self._connection.info.transaction_status
+        if status == TransactionStatus.ACTIVE:
+            return not self._connection.autocommit
+        return status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 
 class Own(Access):

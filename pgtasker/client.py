@@ -32,6 +32,7 @@ from pgtasker.rows import (
     TaskStep,
     Violation,
 )
+from pgtasker.typed import typed
 from pgtasker.waiting import Waiting
 from pgtasker.workflow import Workflow, identity
 
@@ -124,13 +125,16 @@ class Client:
         """Start a task and answer its task_id.
 
         A `Workflow` stands for its own namespace, name and version; "NAMESPACE/NAME", or a name
-        alone (in the namespace `default`), for its highest version. Raises UnknownWorkflow, and
-        IdempotencyConflict if the key is taken by a task with other content.
+        alone (in the namespace `default`), for its highest version. The context is a JSON object,
+        or an instance of a dataclass or a pydantic model.
+
+        Raises InvalidContext, before anything is sent, if a `Workflow` takes another context,
+        UnknownWorkflow, and IdempotencyConflict if the key is taken by a task with other content.
         """
         return self.call(
             surface.create_task(
                 **identity(workflow, namespace, version),
-                context=context,
+                context=_checked(workflow, [context])[0],
                 idempotency_key=idempotency_key,
                 priority=priority,
                 run_at=run_at,
@@ -157,11 +161,15 @@ class Client:
         reason: str | None = None,
         tags: Sequence[str] | None = None,
     ) -> list[int]:
-        """Start one task per context, in one call; answers their task_ids in the same order."""
+        """Start one task per context, in one call; answers their task_ids in the same order.
+
+        What is said of the arguments and errors of `start` holds here: one context that does not
+        fit, and none is started.
+        """
         return self.call(
             surface.create_tasks(
                 **identity(workflow, namespace, version),
-                contexts=contexts,
+                contexts=_checked(workflow, contexts),
                 idempotency_keys=idempotency_keys,
                 priority=priority,
                 run_at=run_at,
@@ -330,3 +338,14 @@ class Client:
 
 def _document(workflow: Workflow | Mapping[str, Json]) -> Mapping[str, Json]:
     return workflow.definition() if isinstance(workflow, Workflow) else workflow
+
+
+def _checked(workflow: Workflow | str, contexts: Sequence[Any]) -> list[Json]:
+    """Contexts as JSON."""
+    if isinstance(workflow, Workflow):
+        contexts = [workflow.check_context(context) for context in contexts]
+    readers = {kind: typed(kind) for kind in set(map(type, contexts))}
+    return [
+        context if (reader := readers[type(context)]) is None else reader.dump(context, "context")
+        for context in contexts
+    ]

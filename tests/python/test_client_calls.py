@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
 import psycopg
+import pydantic
 import pytest
 
 from pgtasker import (
@@ -16,6 +17,7 @@ from pgtasker import (
     Client,
     ConfigurationError,
     IdempotencyConflict,
+    InvalidContext,
     RunnerExpired,
     UnknownWorkflow,
     Workflow,
@@ -109,6 +111,46 @@ def test_many_tasks_keep_the_order_of_their_contexts(client: Client, flow: Workf
     task_ids = client.start_many(flow, contexts, idempotency_keys=["k", None, None, None, None])
     assert [client.get_task(task_id).context for task_id in task_ids] == contexts
     assert client.start(flow, {"n": 0}, idempotency_key="k") == task_ids[0]
+
+
+@dataclass
+class Order:
+    """A context."""
+
+    order_id: int
+    lines: list[str]
+
+
+class Parcel(pydantic.BaseModel):
+    """Another."""
+
+    weight: float
+
+
+def test_a_context_that_does_not_fit_is_refused_before_it_is_sent():
+    """There is not even a server; the error names every place."""
+    shop = Workflow("shop")
+
+    @shop.step
+    def charge(context: Order) -> None: ...
+
+    client = Client("host=/nowhere")
+    with pytest.raises(InvalidContext, match=r"context\.order_id .*; context\.lines\[1\] "):
+        client.start(shop, {"order_id": "x", "lines": ["a", 1]})
+    with pytest.raises(InvalidContext, match=r"context\.order_id is missing"):
+        client.start(shop)
+    with pytest.raises(InvalidContext, match=r"context\.lines is missing"):
+        client.start_many(shop, [Order(1, []), {"order_id": 2}])
+
+
+def test_an_instance_is_a_context(client: Client, flow: Workflow):
+    """Of a dataclass or a pydantic model, whichever way the workflow is named."""
+    order, parcel = Order(7, ["a"]), Parcel(weight=1.5)
+    expected = [{"order_id": 7, "lines": ["a"]}, {"weight": 1.5}]
+    for workflow in (flow, "shop/flow"):
+        task_ids = client.start_many(workflow, [order, parcel])
+        task_ids += [client.start(workflow, order), client.start(workflow, parcel)]
+        assert [client.get_task(task_id).context for task_id in task_ids] == expected * 2
 
 
 def test_a_key_with_other_content_names_the_task_that_has_it(client: Client, flow: Workflow):

@@ -313,6 +313,23 @@ def test_a_client_of_a_connection_waits_on_it(db: Session, database: Database, a
 
 
 @pytest.mark.newest_only
+def test_waits_on_one_connection_share_its_looks(db: Session, database: Database):
+    """None of them takes the look of another for a transaction of the caller's."""
+    tasks = [db.start() for _ in range(5)]
+
+    async def scenario() -> list[Task]:
+        async with await psycopg.AsyncConnection.connect(database.dsn) as connection:
+            client = AsyncClient(connection, schema=database.schema)
+            waits = [asyncio.create_task(client.wait(task)) for task in tasks]
+            for task in tasks:
+                await asyncio.sleep(0)
+                end(db, task)
+            return await asyncio.wait_for(asyncio.gather(*waits), PATIENCE)
+
+    assert [task.state for task in asyncio.run(scenario())] == ["cancelled"] * 5
+
+
+@pytest.mark.newest_only
 def test_a_wait_on_a_connection_ends_with_it(db: Session, database: Database):
     """It is not ours to open another."""
     task = db.start()
