@@ -99,6 +99,8 @@ class _Reader:
         if origin is tuple and structured:
             return TupleNode([self.node(argument) for argument in arguments])
         if origin in _LISTS:
+            if _LISTS[origin] is not list:
+                _check_hashable(arguments[0])
             return ListNode(self.node(arguments[0]), _LISTS[origin], quick)
         if origin in _DICTS:
             return DictNode(arguments[0], self.node(arguments[1]), quick)
@@ -118,6 +120,12 @@ class _Reader:
             except TypeError as error:
                 raise TypeError(f"{plain.__name__}.{name}: {error}") from error
         return node
+
+
+def _check_hashable(annotation: Any) -> None:
+    for part in parts(annotation):
+        if isinstance(part, type) and part.__hash__ is None:
+            raise TypeError(f"no set can hold {part.__qualname__!r}: make it a frozen dataclass")
 
 
 def _members(plain: Any, hints: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
