@@ -51,7 +51,7 @@ class AsyncExecutor:
         """A plain function would block the loop."""
         if not step.is_async:
             raise WorkflowError(
-                f"{described(step)} is a plain function, which would block the event loop: "
+                f"{step.where} is a plain function, which would block the event loop: "
                 "make it async, or choose the executor thread or process"
             )
 
@@ -109,18 +109,11 @@ class ThreadExecutor:
             pending.cancel()
 
 
-def described(step: WorkflowStep) -> str:
-    """A step and where its function is, to begin an error with."""
-    code = getattr(step.function, "__code__", None)
-    where = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
-    return f"step {step.name!r}{where}"
-
-
 def require_plain(step: WorkflowStep) -> None:
     """Raise WorkflowError for a coroutine function."""
     if step.is_async:
         raise WorkflowError(
-            f"{described(step)} is a coroutine function, which runs on the event loop: "
+            f"{step.where} is a coroutine function, which runs on the event loop: "
             "make it a plain function, or choose the executor async"
         )
 

@@ -26,7 +26,7 @@ from typing import Any
 from pgtasker.errors import ConfigurationError, PgtaskerError, WorkflowError, one_line
 from pgtasker.rows import Json
 from pgtasker.runner.attempt import Attempt
-from pgtasker.runner.executors import described, require_plain
+from pgtasker.runner.executors import require_plain
 from pgtasker.runner.frames import Job, Message, packed, read
 from pgtasker.runner.outcomes import Outcome, died
 from pgtasker.runner.worker import SIGNALS
@@ -258,17 +258,17 @@ def _pickled(step: WorkflowStep) -> bytes:
         pickled = pickle.dumps(step)
     except Exception as error:
         raise WorkflowError(
-            f"{described(step)} runs in a process of its own, which cannot import it "
+            f"{step.where} runs in a process of its own, which cannot import it "
             f"({one_line(error)}): declare it at the top level of a module, under its own name"
         ) from error
     if top == "__main__" and not _finding_main():
         raise WorkflowError(
-            f"{described(step)} runs in a process of its own, which cannot import it from an "
+            f"{step.where} runs in a process of its own, which cannot import it from an "
             "interactive session: declare it in a file"
         )
     if top and top != "__main__" and not _can_be_found(top):
         raise WorkflowError(
-            f"{described(step)} runs in a process of its own, which finds no module {top!r}: "
+            f"{step.where} runs in a process of its own, which finds no module {top!r}: "
             "put the module on the path"
         )
     return pickled

@@ -26,7 +26,7 @@ from pgtasker.errors import ConfigurationError, EngineError, WorkflowError, one_
 from pgtasker.runner import worker
 from pgtasker.runner.control import Control
 from pgtasker.runner.coordination import Coordination, EventDriven
-from pgtasker.runner.executors import AsyncExecutor, Executor, ThreadExecutor, described
+from pgtasker.runner.executors import AsyncExecutor, Executor, ThreadExecutor
 from pgtasker.runner.health import LONGEST_STALL, Health, Pulse
 from pgtasker.runner.link import Trouble
 from pgtasker.runner.processes import ProcessExecutor
@@ -47,7 +47,7 @@ class Runner:
 
     `coordination` says how it waits for work: `EventDriven()`, `Polling(interval)`, or
     `UntilEmpty(wait)` for one pass. `executors` puts other objects in the place of the executors
-    `async`, `thread` and `process`, or adds some.
+    `async`, `thread` and `process`.
 
     A step with `concurrency=` runs at most so many times at once here, one with the executor
     `process` as often as there are processes. What is claimed beyond that is held: it occupies one
@@ -236,8 +236,8 @@ def _check_executors(options: Options) -> None:
         for step in workflow.steps.values():
             name = step.executor
             if name not in options.executors:
-                known = ", ".join(options.executors)
                 raise WorkflowError(
-                    f"{described(step)} has no executor {name!r}: there are {known}"
+                    f"{step.where} asks for the executor {name!r}, which this runner does not "
+                    f"have: it has {', '.join(options.executors)}"
                 )
             options.executors[name].check(step)

@@ -72,7 +72,8 @@ class Worker:
 
     def serve(self, level: int) -> None:
         """Execute what comes, until the line is closed."""
-        logging.basicConfig(level=level, handlers=[_Records(self._send)])
+        logging.getLogger().setLevel(level)
+        logging.getLogger().addHandler(_Records(self._send))
         structlog.configure(**self._logging())
         threading.Thread(target=self._listen, name="runner", daemon=True).start()
         while (message := self._inbox.get())[0] == "job":
