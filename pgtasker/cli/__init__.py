@@ -6,11 +6,13 @@ Responsible for the list of commands. What they share is in `base`, how they pri
 from pgtasker.cli import install, look, operate, run, show, work
 from pgtasker.cli.base import group
 from pgtasker.cli.demo import demo
+from pgtasker.cli.doctor import doctor
 from pgtasker.cli.server import server
 
 for command in (
     demo,
     *install.COMMANDS,
+    doctor,
     *work.COMMANDS,
     *run.COMMANDS,
     look.list_tasks,

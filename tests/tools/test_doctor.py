@@ -1,0 +1,206 @@
+"""The doctor: each illness is found, and says what to do."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any, cast
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from pgtasker import doctor, installer
+from pgtasker.cli import main
+from pgtasker.doctor import Finding, Patient, examine
+
+from ..support.databases import Database
+
+pytestmark = pytest.mark.newest_only  # what it asks is the same on every version
+
+
+def found(database: Database, check: str) -> list[tuple[str, str]]:
+    """Level, and text with advice, of what one check says."""
+    findings = [each for each in examined(database) if each.check == check]
+    return [(each.level, f"{each.text}: {each.advice}".rstrip(": ")) for each in findings]
+
+
+def examined(database: Database) -> list[Finding]:
+    return list(examine(database.dsn, database.schema))
+
+
+def only(findings: list[tuple[str, str]], level: str, *words: str) -> None:
+    [(said, text)] = findings
+    assert said == level, text
+    for word in words:
+        assert word in text
+
+
+def test_a_healthy_install_is_healthy(database: Database) -> None:
+    """Everything is ok but what a server for tests lacks."""
+    findings = examined(database)
+    assert {each.check for each in findings if each.level != "ok"} == {"autovacuum", "code"}
+    assert len({each.check for each in findings}) == 14
+    assert all(each.advice for each in findings if each.level != "ok")
+
+
+def test_autovacuum_and_tests_clocks_are_told(database: Database) -> None:
+    """A server, and an install, that nobody should work with."""
+    only(found(database, "autovacuum"), "problem", "autovacuum off")
+    level, text = found(database, "code")[0]
+    assert (level, "any client can move its clock" in text) == ("warning", True)
+
+
+def test_no_server_is_a_finding_without_a_password() -> None:
+    """It says where it looked, and nothing else is tried."""
+    [finding] = examine("postgresql://ann:s3cret-word@127.0.0.1:1/db", "pgtasker")
+    assert (finding.check, finding.level) == ("connection", "problem")
+    assert "host=127.0.0.1" in finding.advice
+    assert "s3cret" not in f"{finding.text}{finding.advice}"
+
+
+def test_a_missing_install_is_told_and_the_server_still_looked_at(empty_dsn: str) -> None:
+    """What needs an install is left out."""
+    findings = list(examine(empty_dsn, "pgtasker"))
+    assert [f.advice for f in findings if f.check == "install"] == ["pgtasker install"]
+    checks = {f.check for f in findings}
+    assert "notifications" in checks
+    assert "queues" not in checks
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"), [("99.0.0", "upgrade the package"), ("0.0.1", "pgtasker upgrade")]
+)
+def test_another_version_is_told(database: Database, version: str, advice: str) -> None:
+    """Older and newer ones have different cures."""
+    db = database.main
+    db.run("update settings set value = %s where name = 'schema_version'", version)
+    only(found(database, "install"), "problem", version, advice)
+
+
+def test_a_renamed_schema_and_missing_functions_are_told(own_database: Database) -> None:
+    """`pgtasker upgrade` puts both right."""
+    db = own_database.main
+    db.run("drop function explain_step")
+    level, text = found(own_database, "code")[1]
+    assert (level, "explain_step" in text, "pgtasker upgrade" in text) == ("problem", True, True)
+    db.run("alter schema pgtasker rename to moved")
+    findings = examine(own_database.dsn, "moved")
+    texts = [each.text for each in findings if each.check == "code" and each.level == "problem"]
+    assert any("was renamed" in text for text in texts)
+
+
+def test_a_user_without_rights_is_told(database: Database) -> None:
+    """What it lacks is named."""
+    db = database.main
+    db.run("create role pgtasker_test_guest login")
+    try:
+        dsn = psycopg.conninfo.make_conninfo(database.dsn, user="pgtasker_test_guest")
+        [refused] = [each for each in examine(dsn, database.schema) if each.check == "install"]
+        assert (refused.level, "permission denied" in refused.text) == ("problem", True)
+        db.run("grant usage on schema pgtasker to pgtasker_test_guest")
+        db.run("grant select on all tables in schema pgtasker to pgtasker_test_guest")
+        [poor] = [each for each in examine(dsn, database.schema) if each.check == "privileges"]
+        assert (poor.level, "may not do everything with" in poor.text) == ("warning", True)
+        db.run("grant all on all tables in schema pgtasker to pgtasker_test_guest")
+        [rich] = [each for each in examine(dsn, database.schema) if each.check == "privileges"]
+        assert rich.level == "ok"
+    finally:
+        db.run("drop owned by pgtasker_test_guest; drop role pgtasker_test_guest")
+
+
+def test_a_lost_notification_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a pooler that hands each transaction to another session."""
+
+    def shared(self: Patient) -> psycopg.Connection[Any]:
+        self.connection.execute("unlisten *")
+        return psycopg.connect(self.dsn, autocommit=True)
+
+    monkeypatch.setattr(Patient, "another", shared)
+    monkeypatch.setattr(doctor, "PATIENCE", 0.01)
+    only(found(database, "notifications"), "warning", "pooler", "--coordination poll")
+
+
+def test_what_keeps_dead_rows_is_told(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction that stays open, and one that was prepared and forgotten."""
+    other = database.connect("forgetful")
+    other.begin()
+    other.run("select 1")
+    only(found(database, "transactions"), "ok")
+    monkeypatch.setattr(doctor, "OLD_TRANSACTION", timedelta(0))
+    only(found(database, "transactions"), "warning", "forgetful, idle in transaction")
+    name = f"forgotten {database.dsn}"
+    other.run("prepare transaction '{}'".format(name.replace("'", "''")))
+    try:
+        only(found(database, "prepared transactions"), "warning", "forgotten")
+    finally:
+        other.run("rollback prepared '{}'".format(name.replace("'", "''")))
+
+
+class Asked:
+    """A server that answers like this."""
+
+    def __init__(self, answer: list[Any]) -> None:
+        self._answer = answer
+
+    def ask(self, query: str, *arguments: object) -> list[Any]:
+        return self._answer
+
+
+def test_unused_slots_and_wrong_clocks_are_told(database: Database) -> None:
+    """What a server for tests cannot have is asked of one that says so."""
+    slots = doctor._slots(cast(Patient, Asked([("old_standby",)])))
+    assert [(level, text) for level, text, _ in slots] == [("warning", "not in use: old_standby")]
+    [(now,)] = database.main.conn.execute("select clock_timestamp()").fetchall()
+    clocks = doctor._clocks(cast(Patient, Asked([(now - timedelta(minutes=1),)])))
+    assert [level for level, _, _ in clocks] == ["warning"]
+
+
+def test_work_that_nobody_does_is_told(database: Database) -> None:
+    """A queue without a runner is a problem; a paused one may be meant so."""
+    db = database.main
+    db.run_with("a->b")
+    only(found(database, "queues"), "problem", "default: 1 ready", "--queue default")
+    db.call("pause_queue", queue="default")
+    only(found(database, "queues"), "warning", "paused", "pgtasker resume default")
+    db.call("resume_queue", queue="default")
+    db.claim(1)
+    only(found(database, "queues"), "ok")
+    only(found(database, "runners"), "ok", "1 live, with 1 steps")
+
+
+def test_a_broken_rule_is_told(database: Database) -> None:
+    """What check_consistency finds, the doctor shows."""
+    db = database.main
+    task = db.run_with("a->b")
+    db.run("delete from step_queue")
+    [(level, text)] = found(database, "consistency")
+    assert (level, f"task {task}" in text) == ("problem", True)
+    db.call("cancel_task", task_id=task)
+
+
+def test_a_check_that_fails_harms_no_other(database: Database) -> None:
+    """An install that is broken in one place is still examined elsewhere."""
+    db = database.main
+    db.run("alter function list_queues() rename to away")
+    try:
+        assert found(database, "queues")[0][1].startswith("cannot be checked: function")
+        only(found(database, "consistency"), "ok")
+    finally:
+        db.run("alter function away() rename to list_queues")
+
+
+def test_the_command_prints_a_line_for_each_and_fails_if_there_is_a_problem(
+    empty_dsn: str,
+) -> None:
+    """Status 1, and how many there are, on standard error; --json says the same."""
+    with psycopg.connect(empty_dsn) as conn:
+        installer.install(conn, "pgtasker")
+    arguments = ["--dsn", empty_dsn, "doctor"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 1
+    assert result.stderr == "pgtasker: 1 problem found\n"  # autovacuum is off
+    assert all(line.startswith(("ok ", "problem ")) for line in result.stdout.splitlines())
+    told = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
+    assert [each["check"] for each in told if each["level"] == "problem"] == ["autovacuum"]
+    assert len(told) == len(result.stdout.splitlines())
