@@ -1,17 +1,22 @@
 """Words for what is wrong with a value, the same whichever library found it.
 
 Responsible for paths (context.prices[1], charge.total), for the names of kinds of JSON, and for the
-error that lists all problems of one value.
+error that lists all problems of one value. The database, which checks contexts by their schema,
+says it in the same words.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from pgtasker.errors import InvalidContext, InvalidPayload, Problem
 
 CONTEXT = "context"
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 
 def invalid(what: str, problems: Iterable[Problem]) -> InvalidPayload:
@@ -45,14 +50,17 @@ def kind_of(value: object) -> str:
     return "array"
 
 
-def member(path: str, key: object) -> str:
+def member(path: str, key: str | int) -> str:
     """The path of a member of an object, or of an element of an array."""
-    return f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}"
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if _PLAIN.fullmatch(key) else f"{path}[{json.dumps(key)}]"
 
 
 def wrong_kind(kinds: Iterable[str], value: object, path: str) -> Problem:
     """The value is of another kind than any of these."""
-    return Problem(path, f"must be {' or '.join(kinds)}, not {kind_of(value)}")
+    words = sorted(dict.fromkeys(kinds), key=lambda kind: kind == "null")
+    return Problem(path, f"must be {' or '.join(words)}, not {kind_of(value)}")
 
 
 def fits(value: object, kinds: Iterable[str]) -> bool:

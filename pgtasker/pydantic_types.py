@@ -15,7 +15,7 @@ import pydantic_core
 
 from pgtasker import payload
 from pgtasker.errors import PayloadError, Problem
-from pgtasker.problems import invalid, kind_of, member
+from pgtasker.problems import invalid, kind_of, member, wrong_kind
 from pgtasker.rows import Json
 from pgtasker.schemas import Schema, bare
 
@@ -72,19 +72,20 @@ def _text(value: Any, what: str, writer: Callable[..., bytes] = pydantic_core.to
 
 def _problems(error: pydantic.ValidationError, value: Json, what: str) -> list[Problem]:
     """One problem for each place; what several arms of a union expect there is put together."""
-    found: dict[Problem, list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
+    values: dict[str, Json] = {}
     for detail in error.errors(include_url=False, include_context=False):
-        path, inner = _place(detail["loc"], value, what, missing=detail["type"] == "missing")
+        missing = detail["type"] == "missing"
+        path, inner = _place(detail["loc"], value, what, missing=missing)
+        values[path] = inner
         kind = _KINDS.get(detail["type"].removesuffix("_type").removesuffix("_parsing"))
         if kind is None or kind == kind_of(inner):
-            found.setdefault(Problem(path, _message(detail["type"], detail["msg"])), [])
+            found[path, _message(detail["type"], detail["msg"])] = []
         else:
-            found.setdefault(Problem(path, f", not {kind_of(inner)}"), []).append(kind)
+            found.setdefault((path, ""), []).append(kind)
     return [
-        Problem(problem.path, f"must be {' or '.join(dict.fromkeys(kinds))}{problem.message}")
-        if kinds
-        else problem
-        for problem, kinds in found.items()
+        wrong_kind(kinds, values[path], path) if kinds else Problem(path, message)
+        for (path, message), kinds in found.items()
     ]
 
 
@@ -98,14 +99,14 @@ def _place(
             path, inner = member(path, str(key)), inner[key]
         elif isinstance(inner, list) and isinstance(key, int) and key < len(inner):
             path, inner = member(path, key), inner[key]
-    return (member(path, loc[-1]), None) if missing else (path, inner)
+    return (member(path, str(loc[-1])), None) if missing else (path, inner)
 
 
 def _message(kind: str, text: str) -> str:
     if kind == "missing":
         return "is missing"
     if kind == "extra_forbidden":
-        return "is not known"
+        return "is not allowed"
     text = payload.storable(text).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if text.startswith("Input should be "):
         return text.replace("Input should be", "must be", 1)

@@ -20,6 +20,7 @@ from pgtasker.rows import Json
 from pgtasker.schemas import Schema, bare, inlined
 
 KINDS = ("null", "boolean", "integer", "number", "string", "array", "object")
+LONGEST_VALUE = 100  # characters of a value in an error
 _WORDS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "None": "null"}
 _PLACE = re.compile(r" - at (?:`key` in )?`\$(.*)`$")
 
@@ -46,11 +47,13 @@ class LeafNode:
     def _problem(self, said: str, value: Json, path: str) -> Problem:
         if place := _PLACE.search(said):
             return Problem(path + place[1], _reworded(said[: place.start()]))
+        if "enum" in self._schema:
+            allowed = [json.dumps(each) for each in self._schema["enum"]]
+            one_of = "one of " if len(allowed) > 1 else ""
+            given = json.dumps(value)[:LONGEST_VALUE]
+            return Problem(path, f"must be {one_of}{', '.join(allowed)}, not {given}")
         if not fits(value, self.kinds):
             return wrong_kind(self.kinds, value, path)
-        if "enum" in self._schema:
-            known = ", ".join(map(json.dumps, self._schema["enum"]))
-            return Problem(path, f"must be one of {known}")
         return Problem(path, _reworded(said))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -228,3 +229,67 @@ def test_a_workflow_can_be_meant_in_three_ways():
         "name": "fulfil",
         "version": "2.0.0",
     }
+
+
+# Where steps run.
+
+
+def at_top_level() -> None: ...
+
+
+def test_a_step_says_where_it_runs_and_how_often_at_once():
+    """For the runner alone: the database is not told."""
+    workflow = Workflow("shop")
+
+    @workflow.step
+    def plain() -> None: ...
+
+    @workflow.step(executor="async", concurrency=3)
+    async def fetch() -> None: ...
+
+    workflow.step(executor="process", retry_limit=1)(at_top_level)
+    assert {name: (step.executor, step.concurrency) for name, step in workflow.steps.items()} == {
+        "plain": ("thread", None),
+        "fetch": ("async", 3),
+        "at_top_level": ("process", None),
+    }
+    assert workflow.definition()["steps"] == [
+        {"name": "plain"},
+        {"name": "fetch"},
+        {"name": "at_top_level", "retry_limit": 1},
+    ]
+
+
+async def coroutine() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "said"),
+    [
+        (at_top_level, {"executor": "async"}, "'async', but is no coroutine function"),
+        (coroutine, {"executor": "thread"}, "'thread', but is a coroutine function"),
+        (coroutine, {"executor": "process"}, "'process', but is a coroutine function"),
+        (lambda: None, {"executor": "process"}, "cannot be imported there: give a function"),
+        (functools.partial(at_top_level), {"executor": "process"}, "cannot be imported there"),
+        (at_top_level, {"executor": "fork"}, "'fork': there are async, thread, process"),
+        (at_top_level, {"concurrency": 0}, "concurrency 0: give a whole number from 1 on"),
+        (at_top_level, {"concurrency": True}, "concurrency True: give a whole number"),
+        (at_top_level, {"concurrency": 1.5}, "concurrency 1.5: give a whole number"),
+        (at_top_level, {"inputs": {"a": {1}}}, "wrong kind: .* set is not JSON serializable"),
+        (at_top_level, {"timeout": float("inf")}, "wrong kind: .* not JSON compliant"),
+        (at_top_level, {"timeout": timedelta(1)}, "wrong kind: .* timedelta"),
+    ],
+)
+def test_what_the_database_cannot_check_is_checked_here(
+    function: Any, options: dict[str, Any], said: str
+):
+    """At the decorator, pointing at the function; the rest is left to the database."""
+    with pytest.raises(WorkflowError, match=rf"^step 'work' of workflow 'shop' \(.*\).*{said}"):
+        Workflow("shop").step(name="work", **options)(function)
+
+
+def test_other_options_are_left_to_the_database():
+    """Numbers that make no sense can at least be written down."""
+    workflow = Workflow("shop")
+    workflow.step(retry_limit="3", timeout=-1)(at_top_level)  # type: ignore[call-overload]
+    assert workflow.definition()["steps"][0]["retry_limit"] == "3"
