@@ -190,10 +190,10 @@ class AsyncClient:
         be committed first, until then no runner sees it.
 
         The database notifies of the end; a look now and then finds it where it cannot. All waits of
-        a client share one further connection and its looks: a few queries within the first seconds
-        of a wait, then one every 2.5 to 5 seconds, or every second where notifications do not
-        arrive. A lost connection is opened again. Given a connection, the client only looks, on
-        that connection: use it for nothing else meanwhile.
+        a client share one further connection and its looks: a few queries in the first seconds of a
+        wait, then one every second, or every 5 once a notification has shown that they arrive. A
+        lost connection is opened again. Given a connection, the client only looks, on that
+        connection: use it for nothing else meanwhile.
         """
         return (await self._waiting.rest([task_id], timeout))[0]
 

@@ -131,15 +131,21 @@ class AsyncWaiting:
             try:
                 pause = await self._look(own)
                 self._failures, self._failure = 0, None
+                if not own.is_over():
+                    await self._sleep(own, pause)
             except _TROUBLE as error:
                 pause = await self._recover(own, error)
+                await self._sleep(own, pause)
             if own.is_over():
                 return
-            connection, remaining = self._listening.connection, own.remaining()
-            await self._bell.wait_for_input(
-                None if connection is None else connection.fileno(),
-                pause if remaining is None else min(pause, remaining),
-            )
+
+    async def _sleep(self, own: AsyncWait, seconds: float) -> None:
+        """Until there is something to do for somebody who waits."""
+        connection, remaining = self._listening.connection, own.remaining()
+        await self._bell.wait_for_input(
+            None if connection is None else connection.fileno(),
+            seconds if remaining is None else min(seconds, remaining),
+        )
 
     async def _recover(self, own: AsyncWait, error: Exception) -> float:
         """Go on with a new connection, unless this wait never got a look; answers when."""

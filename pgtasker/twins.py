@@ -19,17 +19,23 @@ class AsyncSignal:
     """Wakes the one task that sleeps on it; what comes before it sleeps counts."""
 
     def __init__(self) -> None:
-        self._event = asyncio.Event()
+        self._is_set = False
+        self._sleeper: asyncio.Future[None] | None = None  # not an Event: that keeps to one loop
 
     def set(self) -> None:
-        self._event.set()
+        self._is_set = True
+        if self._sleeper is not None and not self._sleeper.done():
+            self._sleeper.set_result(None)
 
     async def wait(self, timeout: float | None) -> None:
         """Sleep until it is set, at most that many seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._event.wait()
-        self._event.clear()
+        if not self._is_set:
+            self._sleeper = asyncio.get_running_loop().create_future()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._sleeper
+            self._sleeper = None
+        self._is_set = False
 
 
 class Signal:

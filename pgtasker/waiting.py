@@ -131,15 +131,21 @@ class Waiting:
             try:
                 pause = self._look(own)
                 self._failures, self._failure = 0, None
+                if not own.is_over():
+                    self._sleep(own, pause)
             except _TROUBLE as error:
                 pause = self._recover(own, error)
+                self._sleep(own, pause)
             if own.is_over():
                 return
-            connection, remaining = self._listening.connection, own.remaining()
-            self._bell.wait_for_input(
-                None if connection is None else connection.fileno(),
-                pause if remaining is None else min(pause, remaining),
-            )
+
+    def _sleep(self, own: Wait, seconds: float) -> None:
+        """Until there is something to do for somebody who waits."""
+        connection, remaining = self._listening.connection, own.remaining()
+        self._bell.wait_for_input(
+            None if connection is None else connection.fileno(),
+            seconds if remaining is None else min(seconds, remaining),
+        )
 
     def _recover(self, own: Wait, error: Exception) -> float:
         """Go on with a new connection, unless this wait never got a look; answers when."""

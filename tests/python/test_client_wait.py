@@ -217,6 +217,25 @@ def test_tasks_of_a_loop_that_wait_share_one_further_connection(db: Session, dat
 
 
 @pytest.mark.newest_only
+def test_a_client_waits_on_one_loop_after_the_other(db: Session, database: Database):
+    """It keeps to none of them."""
+    client = AsyncClient(database.dsn, schema=database.schema)
+
+    async def scenario() -> None:
+        tasks = await client.start_many("a_flow", [{}] * 3)
+        waits = [asyncio.create_task(client.wait(task)) for task in tasks]
+        await asyncio.to_thread(until_watched, db, *tasks)
+        for task in tasks:
+            end(db, task)
+        await asyncio.wait_for(asyncio.gather(*waits), PATIENCE)
+
+    db.define("a", "a_flow")
+    asyncio.run(scenario())
+    asyncio.run(scenario())
+    asyncio.run(client.close())
+
+
+@pytest.mark.newest_only
 def test_all_that_is_due_is_one_look(
     db: Session, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
