@@ -23,7 +23,7 @@ import structlog
 from pgtasker import surface
 from pgtasker.dsn import resolve_dsn, resolve_schema, shown
 from pgtasker.errors import ConfigurationError, EngineError, WorkflowError, one_line
-from pgtasker.runner import worker
+from pgtasker.runner import loop, worker
 from pgtasker.runner.control import Control
 from pgtasker.runner.coordination import Coordination, EventDriven
 from pgtasker.runner.executors import AsyncExecutor, Executor, ThreadExecutor
@@ -109,18 +109,18 @@ class Runner:
         """Run in an event loop of its own, until SIGTERM or SIGINT; a second one hurries."""
 
         async def main() -> None:
-            loop = asyncio.get_running_loop()
+            running = asyncio.get_running_loop()
             in_charge = threading.current_thread() is threading.main_thread()
             signals = (signal.SIGTERM, signal.SIGINT) if in_charge else ()
             for number in signals:
-                loop.add_signal_handler(number, self.stop)
+                running.add_signal_handler(number, self.stop)
             try:
                 await self.run()
             finally:
                 for number in signals:
-                    loop.remove_signal_handler(number)
+                    running.remove_signal_handler(number)
 
-        asyncio.run(main())
+        loop.run(main())
 
     def stop(self) -> None:
         """Claim no more, let what runs finish within the grace period, release the rest, end.
@@ -176,8 +176,8 @@ class Runner:
             shared.executions.release()
             await self._during(loops, lambda: not shared.reports, FAREWELL)
         finally:
-            for loop in loops:
-                loop.cancel()
+            for each in loops:
+                each.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
             await self._leave()
             pulse.cancel()
@@ -197,9 +197,9 @@ class Runner:
             )
         finally:
             reached.cancel()
-        for loop in loops:
-            if loop.done():
-                loop.result()
+        for each in loops:
+            if each.done():
+                each.result()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():

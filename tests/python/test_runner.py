@@ -283,6 +283,62 @@ def test_stopping_releases_what_does_not_finish(field: Field, hurried: bool):
     field.play(scenario)
 
 
+def limited_workflow(gate: asyncio.Event) -> Workflow:
+    """A workflow of one step that runs once at a time, until the gate is open."""
+    workflow = Workflow("limited")
+
+    @workflow.step(concurrency=1, timeout=60)
+    async def work() -> None:
+        await gate.wait()
+
+    return workflow
+
+
+@pytest.mark.newest_only
+def test_a_step_that_is_held_does_not_time_out_in_the_database(field: Field):
+    """Its time there begins with its handler."""
+    held = "select count(*) from step_claims where timeout_at > clock() + interval '300 days'"
+    begun = "select count(*) from step_claims where timeout_at < clock() + interval '70 s'"
+
+    async def scenario() -> None:
+        gate = asyncio.Event()
+        workflow = limited_workflow(gate)
+        await field.client.register(workflow)
+        tasks = [await field.client.start(workflow) for _ in range(3)]
+        async with field.running(workflow):
+            await field.until(lambda: (field.db.one(begun), field.db.one(held)) == (1, 2))
+            gate.set()
+            for task_id in tasks:
+                assert (await field.client.wait(task_id, timeout=PATIENCE)).state == "complete"
+
+    field.play(scenario)
+
+
+@pytest.mark.newest_only
+def test_steps_that_are_held_go_back_at_once_when_the_runner_stops(field: Field):
+    """Without using up an attempt; what has begun may finish."""
+    states = "select state, attempts from workflow_steps order by workflow_step_id"
+
+    async def scenario() -> None:
+        gate = asyncio.Event()
+        workflow = limited_workflow(gate)
+        await field.client.register(workflow)
+        for _ in range(3):
+            await field.client.start(workflow)
+        async with field.running(workflow, grace=3600) as runner:
+            await field.until(lambda: runner.health().running == 3)
+            runner.stop()
+            await field.until(
+                lambda: (
+                    field.db.rows(states) == [("in_progress", 1), ("pending", 0), ("pending", 0)]
+                )
+            )
+            gate.set()
+        assert field.db.rows(states)[0] == ("complete", 1)
+
+    field.play(scenario)
+
+
 def test_a_step_whose_handler_is_unknown_goes_back(field: Field):
     """With a delay, and without using up an attempt: another runner may know it."""
     field.db.define("known->unknown")

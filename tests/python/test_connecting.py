@@ -1,0 +1,204 @@
+"""What a runner makes of a database that it cannot use, or not yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from structlog.testing import capture_logs
+
+from pgtasker import ConfigurationError, Runner, Workflow
+from pgtasker.installer import SCHEMA_VERSION
+from pgtasker.runner.control import require_understood
+from pgtasker.runner.link import needs_a_person
+
+from ..support.databases import Database
+from .bench import reached, run
+from .field import PATIENCE, Field
+
+SECRET = "open-sesame-42"
+
+SERVER = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: '
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[Any]]:
+    """What runners log, instead of printing it."""
+    with capture_logs() as entries:
+        yield entries
+
+
+def flow() -> Workflow:
+    """A workflow of one step."""
+    workflow = Workflow("flow")
+    workflow.step(name="work")(lambda: None)
+    return workflow
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'FATAL:  password authentication failed for user "app"',
+        'FATAL:  Peer authentication failed for user "app"',
+        'FATAL:  role "app" does not exist',
+        'FATAL:  database "shop" does not exist',
+        'FATAL:  role "app" is not permitted to log in',
+        'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "app", database "shop"',
+        'FATAL:  pg_hba.conf rejects connection for host "10.0.0.1"',
+        'FATAL:  permission denied for database "shop"\nDETAIL:  User does not have CONNECT.',
+        "fe_sendauth: no password supplied",
+    ],
+)
+def test_a_server_that_lets_nobody_in_needs_a_person(words: str):
+    """Retrying would change nothing."""
+    assert needs_a_person(psycopg.OperationalError(SERVER + words))
+
+
+def test_a_password_that_was_wanted_and_not_given_needs_a_person():
+    """libpq knows it, whatever the language of its words."""
+    wanted: Any = SimpleNamespace(needs_password=True)
+    assert needs_a_person(psycopg.OperationalError("Passwort nicht angegeben", pgconn=wanted))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Connection refused\n\tIs the server running on that host and accepting connections?",
+        "FATAL:  the database system is starting up",
+        "FATAL:  the database system is shutting down",
+        "FATAL:  sorry, too many clients already",
+        'FATAL:  too many connections for role "app"',
+        "FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        'FATAL:  database "shop" is not currently accepting connections',
+        "server closed the connection unexpectedly",
+        "SCHWERWIEGEND:  eine Meldung in einer anderen Sprache",
+    ],
+)
+def test_a_server_that_is_away_or_full_does_not(words: str):
+    """It may be back any moment; so may one whose words are not known."""
+    assert not needs_a_person(psycopg.OperationalError(SERVER + words))
+
+
+def test_of_several_hosts_none_may_be_merely_away():
+    """The one that is away may be the one that lets us in."""
+    refused = SERVER + 'FATAL:  role "app" does not exist'
+    away = SERVER + "Connection refused"
+    several = "{last}\nMultiple connection attempts failed. All failures were:\n- a: {a}\n- b: {b}"
+    for last, a, b, expected in (
+        (refused, refused, refused, True),
+        (refused, away, refused, False),
+        (away, refused, away, False),
+    ):
+        error = psycopg.OperationalError(several.format(last=last, a=a, b=b))
+        assert needs_a_person(error) is expected
+
+
+def test_other_errors_need_no_person():
+    """A name that cannot be resolved yet, a timeout, an error of a statement."""
+    for error in (
+        psycopg.OperationalError("failed to resolve host 'db': Name or service not known"),
+        psycopg.errors.ConnectionTimeout("connection timeout expired"),
+        psycopg.errors.InsufficientPrivilege("permission denied for database"),
+        OSError("authentication failed"),
+    ):
+        assert not needs_a_person(error)
+
+
+@pytest.mark.newest_only
+@pytest.mark.parametrize("which", ["dbname", "user"])
+def test_a_database_or_role_that_does_not_exist_ends_the_runner_at_once(
+    database: Database, logged: list[Any], which: str
+):
+    """With one line that says what is wrong, and no password."""
+    dsn = make_conninfo(database.dsn, password=SECRET, **{which: "nowhere"})
+
+    async def scenario() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await Runner(dsn, [flow()], schema=database.schema).run()
+
+    with pytest.raises(ConfigurationError) as raised:
+        run(scenario)
+    text = str(raised.value)
+    assert "the database lets nobody in: " in text
+    assert '"nowhere" does not exist: put the DSN right' in text
+    assert "\n" not in text
+    assert SECRET not in text + str(logged)
+    assert [line for line in logged if line["event"] == "no connection"] == []
+
+
+def test_a_server_that_is_not_there_is_waited_for(tmp_path: Path, logged: list[Any]):
+    """One warning each time, with growing pauses and without the password."""
+
+    async def scenario() -> None:
+        runner = Runner(f"host={tmp_path} password={SECRET}", [flow()])
+        running = asyncio.create_task(runner.run())
+
+        def lines() -> list[Any]:
+            return [line for line in logged if line["event"] == "no connection"]
+
+        await reached(lambda: len(lines()) == 4)
+        assert all(line["log_level"] == "warning" for line in lines())
+        assert lines()[0]["retry_in"] < lines()[3]["retry_in"]
+        runner.stop()
+        await running
+
+    run(scenario)
+    assert SECRET not in str(logged)
+
+
+@pytest.mark.parametrize(
+    ("version", "understood"),
+    [
+        (SCHEMA_VERSION, True),
+        ("0.0.1", True),
+        (f"{SCHEMA_VERSION}-rc1", True),
+        ("9.9.9", False),
+        ("10.0.0-rc1", False),
+        ("10.0", False),
+    ],
+)
+def test_a_schema_is_understood_up_to_the_version_that_the_package_installs(
+    version: str, understood: bool
+):
+    """By semantic order: 10 comes after 9, and a release after its candidates."""
+    if understood:
+        require_understood(version, "pgtasker")
+        return
+    with pytest.raises(ConfigurationError) as raised:
+        require_understood(version, "pgtasker")
+    assert str(raised.value) == (
+        f'schema "pgtasker" is version {version}, this pgtasker understands up to '
+        f"{SCHEMA_VERSION}: upgrade the package"
+    )
+
+
+@pytest.mark.newest_only
+def test_a_running_runner_that_finds_a_newer_schema_ends(own_database: Database):
+    """It looks when it comes back after it lost its connection; its steps go back."""
+    field = Field(own_database)
+    field.db.run("update settings set value = '9.9.9' where name = 'schema_version'")
+
+    async def scenario() -> None:
+        runner = Runner(own_database.dsn, [flow()], schema=own_database.schema)
+        with pytest.raises(ConfigurationError, match=r"is version 9\.9\.9"):
+            await runner.run()
+
+        field.db.run("update settings set value = %s where name = 'schema_version'", SCHEMA_VERSION)
+        runner = Runner(own_database.dsn, [flow()], schema=own_database.schema)
+        running = asyncio.create_task(runner.run())
+        await field.until(lambda: runner.health().ready)
+        field.db.run("update settings set value = '9.9.9' where name = 'schema_version'")
+        for pid in field.connections():
+            field.db.run("select pg_terminate_backend(%s, 5000)", pid)
+        with pytest.raises(ConfigurationError, match=r"is version 9\.9\.9"):
+            async with asyncio.timeout(PATIENCE):
+                await running
+
+    field.play(scenario)
+    assert [row.state for row in field.db.call("list_runners")] == ["deregistered"]
