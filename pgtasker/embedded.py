@@ -13,12 +13,10 @@ others.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
 import os
-import pwd
 import shlex
 import shutil
 import subprocess
@@ -35,6 +33,19 @@ from psycopg import pq
 
 from pgtasker.errors import PgtaskerError
 
+
+class EmbeddedServerError(PgtaskerError):
+    """The embedded server cannot be started, reached or stopped; the message says why."""
+
+
+try:
+    import fcntl
+    import pwd
+except ImportError:
+    raise EmbeddedServerError(
+        "the embedded server runs on Linux and macOS: give the DSN of a PostgreSQL server"
+    ) from None
+
 PORT = 5432  # names the socket file; nothing listens on a network
 START_TIMEOUT = 60.0
 LONGEST_SOCKET_PATH = 100  # 107 on Linux, 103 on macOS
@@ -50,10 +61,6 @@ INITDB = (
     "--set=listen_addresses=",
     "--set=logging_collector=off",
 )
-
-
-class EmbeddedServerError(PgtaskerError):
-    """The embedded server cannot be started, reached or stopped; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Responsible for the list of commands. What they share is in `base`, how they pri
 
 from pgtasker.cli import install, look, operate, run, show, work
 from pgtasker.cli.base import group
+from pgtasker.cli.completion import completion
 from pgtasker.cli.demo import demo
 from pgtasker.cli.doctor import doctor
 from pgtasker.cli.server import server
@@ -20,6 +21,7 @@ for command in (
     look.why,
     *operate.COMMANDS,
     server,
+    completion,
 ):
     group.add_command(command)
 

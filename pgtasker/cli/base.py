@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import pgtasker
 from pgtasker.client import Client
 from pgtasker.dsn import connection_string, resolve_dsn, resolve_schema, shown
 from pgtasker.errors import EngineError, PgtaskerError, one_line
+from pgtasker.logs import redactor
 from pgtasker.rows import TaskStep
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,9 +75,15 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (PgtaskerError, psycopg.Error, TimeoutError) as error:
-            click.echo(f"pgtasker: {_line(error, ctx.find_object(Settings))}", err=True)
+            said = f"pgtasker: {_line(error, ctx.find_object(Settings))}"
         except KeyboardInterrupt:
-            click.echo("pgtasker: interrupted", err=True)
+            said = "pgtasker: interrupted"
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a mistake of ours, told without passwords
+            said = "".join(traceback.format_exception(error)).rstrip()
+        settings = ctx.find_object(Settings) or Settings()
+        click.echo(redactor([settings.dsn])(said), err=True)
         return ctx.exit(1)
 
 

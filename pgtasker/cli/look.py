@@ -7,6 +7,7 @@ from rich.text import Text
 
 from pgtasker import surface
 from pgtasker.cli.base import Settings, database_options, find_step, json_option
+from pgtasker.cli.completion import tasks as complete_tasks
 from pgtasker.cli.output import (
     STATE_STYLES,
     moment,
@@ -70,7 +71,7 @@ def list_tasks(
 
 
 @click.command()
-@click.argument("subject", metavar="STEP|TASK/")
+@click.argument("subject", metavar="STEP|TASK/", shell_complete=complete_tasks)
 @json_option
 @database_options
 @click.pass_obj

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from pgtasker.cli.base import Settings, database_options, find_step, parse_json
+from pgtasker.cli.completion import tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,9 @@ def _command(verb: Verb) -> click.Command:
         command = click.option("--results", metavar="JSON", help=text)(command)
     command = click.option("--actor", metavar="TEXT", help="Who; else the database user.")(command)
     command = click.option("--reason", metavar="TEXT", help="Kept in the log.")(command)
-    command = click.argument("target", metavar=metavar)(database_options(command))
+    command = click.argument("target", metavar=metavar, shell_complete=tasks)(
+        database_options(command)
+    )
     return click.command(verb.name, help=f"{verb.help}\n\n{explanation}")(command)
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from pgtasker.cli import graph
 from pgtasker.cli.base import Settings, database_options, json_option, split_step, step_named
+from pgtasker.cli.completion import tasks
 from pgtasker.cli.output import (
     STATE_STYLES,
     error_line,
@@ -43,7 +44,7 @@ WIDEST = 400  # columns, where the output is no terminal
 
 
 @click.command()
-@click.argument("subject", metavar="TASK|TASK/STEP")
+@click.argument("subject", metavar="TASK|TASK/STEP", shell_complete=tasks)
 @click.option("--all", "everything", is_flag=True, help="Fold and shorten nothing.")
 @json_option
 @database_options

@@ -125,12 +125,13 @@ def report(directory: str, found: dict[str, Any]) -> str:
     only_first = f" (only the first {LIMIT:,} files were looked at)" if walked["cut_off"] else ""
     sections = [
         f"{printable(directory)}{only_first}",
-        f"{walked['files']:,} files in {walked['directories']:,} directories, "
-        f"{_size(walked['bytes'])}; {lines['lines']:,} lines of text",
+        f"{_count(walked['files'], 'file')} in "
+        f"{_count(walked['directories'], 'directory', 'directories')}, "
+        f"{_size(walked['bytes'])}; {_count(lines['lines'], 'line')} of text",
         _section(
             "Lines",
             [
-                f"{number:>11,}  {suffix}, {count:,} files"
+                f"{number:>11,}  {suffix}, {_count(count, 'file')}"
                 for suffix, count, number in lines["by_suffix"]
             ],
         ),
@@ -139,7 +140,7 @@ def report(directory: str, found: dict[str, Any]) -> str:
             [f"{_size(size):>11}  {name}" for name, size in found["largest"]["largest"]],
         ),
         _section(
-            f"Duplicates: {found['duplicates']['groups']:,} groups, "
+            f"Duplicates: {_count(found['duplicates']['groups'], 'group')}, "
             f"{_size(found['duplicates']['wasted_bytes'])} could be saved",
             [
                 f"{_size(size):>11}  {count} times {', '.join(paths)}"
@@ -149,17 +150,17 @@ def report(directory: str, found: dict[str, Any]) -> str:
     ]
     if python["modules"]:
         sections += [
-            f"{python['modules']:,} Python files parsed, {python['unreadable']:,} could not be; "
-            f"{documented['undocumented']:,} of {documented['public']:,} public functions have no "
-            "docstring",
+            f"{_count(python['modules'], 'Python file')} parsed, "
+            f"{python['unreadable']:,} could not be; {documented['undocumented']:,} of "
+            f"{_count(documented['public'], 'public function')} without a docstring",
             _section(
-                f"Most imported of {found['imports']['different']:,} modules",
+                f"Most imported of {_count(found['imports']['different'], 'module')}",
                 [f"{count:>11,}  {name}" for name, count in found["imports"]["most"]],
             ),
             _section(
-                f"Longest of {found['functions']['functions']:,} functions",
+                f"Longest of {_count(found['functions']['functions'], 'function')}",
                 [
-                    f"{length:>11,}  lines: {name} ({place})"
+                    f"{length:>11,}  {'line' if length == 1 else 'lines'}: {name} ({place})"
                     for length, place, name in found["functions"]["longest"]
                 ],
             ),
@@ -169,6 +170,10 @@ def report(directory: str, found: dict[str, Any]) -> str:
 
 def _section(title: str, lines: list[str]) -> str:
     return "\n".join([title, *lines]) if lines else ""
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _size(count: float) -> str:

@@ -335,6 +335,80 @@ def test_no_server_is_one_line_without_a_password() -> None:
     assert "secret" not in result.stderr
 
 
+@pytest.mark.parametrize("command", [["list"], ["doctor"], ["run", "tests.tools.secretive"]])
+@pytest.mark.parametrize("place", ["uri", "pairs", "broken", "PGPASSWORD"])
+def test_no_command_ever_prints_a_password(
+    command: list[str], place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in an error, not in a log, not in the traceback of a mistake of ours."""
+    dsn = {
+        "uri": "postgresql://ann:s3cret-word@127.0.0.1:1/db",
+        "pairs": "host=127.0.0.1 port=1 user=ann password=s3cret-word",
+        "broken": "host=127.0.0.1 password=s3cret-word nix",
+        "PGPASSWORD": "host=127.0.0.1 port=1 user=ann",
+    }[place]
+    if place == "PGPASSWORD":
+        monkeypatch.setenv("PGPASSWORD", "s3cret-word")
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError(f"a mistake with {dsn}, and s3cret-word if that is PGPASSWORD")
+
+    if place == "PGPASSWORD":
+        monkeypatch.setattr(psycopg, "connect", broken)
+        monkeypatch.setattr("pgtasker.cli.run.load_workflows", broken)
+    result = CliRunner().invoke(main, ["--dsn", dsn, *command])
+    assert result.exit_code == 1
+    assert "s3cret" not in result.output
+    assert result.stderr
+
+
+def test_completion_offers_tasks_and_steps(
+    pgtasker: Command, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script says how to install it; what it asks back knows the database."""
+    for shell in ("bash", "zsh", "fish"):
+        printed = invoke("completion", shell).output
+        assert f"pgtasker completion {shell}" in printed
+        assert "_PGTASKER_COMPLETE" in printed
+    assert invoke("completion", "zsh").output.startswith("#compdef pgtasker\n")
+
+    def offered(*words: str, dsn: str = pgtasker.dsn) -> list[str]:
+        monkeypatch.setenv("PGTASKER_DSN", dsn)
+        monkeypatch.setenv("COMP_WORDS", " ".join(["pgtasker", *words]))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        monkeypatch.setenv("_PGTASKER_COMPLETE", "bash_complete")
+        result = CliRunner().invoke(main, prog_name="pgtasker", standalone_mode=True)
+        return [line.partition(",")[2] for line in result.output.splitlines() if line]
+
+    assert offered("do") == ["doctor"]
+    assert offered("show", "") != []
+    assert task in offered("retry", task[:1])
+    assert offered("why", f"{task}/c") == [f"{task}/charge"]
+    assert offered("show", "", dsn="host=/nowhere") == []
+
+
+def test_the_embedded_server_says_where_it_runs() -> None:
+    """On a system without its means that is one clear line, not a failed import."""
+    code = (
+        "import sys; sys.modules['fcntl'] = None; "
+        "from pgtasker.cli import main; main(['--dsn', 'embedded', 'list'])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("pgtasker: the embedded server runs on Linux and macOS")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_closed_pipe_is_silent(pgtasker: Command, task: str) -> None:
+    """`pgtasker ... | head -1`: nobody wants to read about it."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "pgtasker", "--dsn", pgtasker.dsn, "show", task]
+    with os.fdopen(writing, "wb") as gone:
+        ended = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True)
+    assert ended.stderr == ""
+
+
 def test_an_empty_directory_has_no_demo(tmp_path: Path) -> None:
     """It is said before any server is started."""
     result = invoke("demo", str(tmp_path))
@@ -408,9 +482,12 @@ def test_the_demo_runs_to_its_end(pgtasker: Command, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "find_duplicates: error (RetryableError" in result.output
     assert "find_duplicates: complete" in result.output
-    assert "5 files in 1 directories" in result.output
-    assert "Duplicates: 1 groups" in result.output
-    assert "3 Python files parsed, 1 could not be; 1 of 1 public" in result.output
+    assert "5 files in 1 directory, " in result.output
+    assert "Duplicates: 1 group, " in result.output
+    assert (
+        "3 Python files parsed, 1 could not be; 1 of 1 public function without a docstring"
+        in result.output
+    )
     commands = result.output.partition("Try next")[2].strip().splitlines()
     assert len(commands) == 3
     assert all(" --dsn " in command for command in commands)
