@@ -100,19 +100,20 @@ def test_a_task_of_next_year_runs_now(client: Client):
     assert started_now(client)
 
 
-def test_other_tasks_are_left_alone(client: Client, database: Database):
-    """No handler of theirs is called and no attempt used up, whatever they were in the queue."""
+def test_other_tasks_are_left_alone(client: Client):
+    """No handler of theirs is called and no attempt used up, also not of those before in the queue;
+    those behind do not even notice."""
     called = []
     workflow = one_step(lambda context: called.append(context["task"]))
     client.register(workflow)
-    first, second, third = client.start_many(workflow, [{"task": task} for task in (1, 2, 3)])
-    run_task(client, second, workflow)
+    tasks = client.start_many(workflow, [{"task": task} for task in (1, 2, 3, 4)])
+    run_task(client, tasks[1], workflow)
     assert called == [2]
-    database.set_clock(None)
-    for other in (first, third):
+    for other in (tasks[0], *tasks[2:]):
         [step] = client.get_task_steps(other)
         assert (step.state, step.attempts) == ("pending", 0)
-    assert [task.state for task in run_all(client, workflow)] == ["complete", "complete"]
+    assert client.get_task(tasks[3]).state == "pending"
+    assert [task.state for task in run_all(client, workflow)] == ["complete"] * 3
 
 
 def test_everything_joins_the_transaction_of_the_caller(client: Client, database: Database):
@@ -402,6 +403,17 @@ def test_the_claim_of_another_runner_is_not_waited_for(client: Client, db: Sessi
     db.claim_only("step_1", db.register(name="elsewhere"))
     with pytest.raises(TaskStuck, match=r"step_1: It has run since .* \(elsewhere\)"):
         run_task(client, task_id, workflow)
+
+
+def test_what_a_dead_runner_held_is_taken_over(client: Client, db: Session):
+    """Its lease is over by the clock of the session; the lost attempt counts."""
+    workflow = linear(1)
+    task_id = started(client, workflow)
+    db.set_clock(None)
+    db.claim_only("step_1", db.register())
+    Clock(client).move(minutes=1)
+    assert run_task(client, task_id, workflow).complete
+    assert client.get_task_steps(task_id)[0].attempts == 2
 
 
 def test_a_step_without_a_handler_is_named(client: Client):
