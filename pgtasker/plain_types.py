@@ -114,9 +114,9 @@ class _Reader:
         node = ObjectNode(plain)
         self._objects.append((annotation, node))
         hints = fields_of(annotation, self._local)
-        for name, required in _members(plain, hints):
+        for name, hint, required in _members(plain, hints):
             try:
-                node.members[name] = Member(self.node(hints[name]), required)
+                node.members[name] = Member(self.node(hint), required)
             except TypeError as error:
                 raise TypeError(f"{plain.__name__}.{name}: {error}") from error
         return node
@@ -128,21 +128,25 @@ def _check_hashable(annotation: Any) -> None:
             raise TypeError(f"no set can hold {part.__qualname__!r}: make it a frozen dataclass")
 
 
-def _members(plain: Any, hints: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """The names that a JSON object has, and whether it must."""
+def _members(plain: Any, hints: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
+    """The names that a JSON object has, their types, and whether they must be there."""
     if dataclasses.is_dataclass(plain):
         for field in dataclasses.fields(plain):
             if field.init:
+                hint = hints[field.name]
+                if field.default is None:  # as in `x: int = None`, which many write
+                    hint = hint | None
                 nothing = dataclasses.MISSING
-                yield field.name, field.default is nothing and field.default_factory is nothing
+                required = field.default is nothing and field.default_factory is nothing
+                yield field.name, hint, required
         return
     for name, hint in hints.items():
         # Where annotations are text, only they know: the class itself was made without reading it.
         said = {getattr(origin, "_name", "") for origin in _origins(hint)}
-        yield (
-            name,
-            "Required" in said or ("NotRequired" not in said and name in plain.__required_keys__),
+        required = "Required" in said or (
+            "NotRequired" not in said and name in plain.__required_keys__
         )
+        yield name, hint, required
 
 
 def _origins(hint: Any) -> Iterator[Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pydantic
@@ -19,6 +21,13 @@ from pgtasker.problems import invalid, kind_of, member, wrong_kind
 from pgtasker.rows import Json
 from pgtasker.schemas import Schema, bare
 
+# The first after which the type reads what it wrote is taken: a model may forbid the fields that it
+# computes, or have a default that it would refuse.
+_WAYS_OUT: tuple[dict[str, Any], ...] = (
+    {},
+    {"round_trip": True},
+    {"round_trip": True, "exclude_unset": True},
+)
 _KINDS = {
     "int": "integer",
     "float": "number",
@@ -54,7 +63,13 @@ class PydanticType:
 
     def dump(self, value: Any, what: str) -> Json:
         """An instance, or what could be read as one, as JSON."""
-        return json.loads(_text(self.load(value, what), what, self._adapter.dump_json))
+        loaded = self.load(value, what)
+        for options in _WAYS_OUT:
+            text = _text(loaded, what, partial(self._adapter.dump_json, **options))
+            with suppress(pydantic.ValidationError):
+                self._adapter.validate_json(text)
+                return json.loads(text)
+        return self.load(json.loads(text), what)  # raises: the type does not read what it writes
 
     def schema(self) -> Schema:
         """The type as a JSON Schema: what may be given, which is what validation accepts."""

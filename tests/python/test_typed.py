@@ -382,6 +382,43 @@ def test_pydantic_models_are_read_and_written_by_alias():
     ]
 
 
+class Sloppy(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    n: int
+    name: str = None  # type: ignore[assignment]
+    made: int = pydantic.Field(default_factory=lambda: 5)
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def double(self) -> int:
+        return self.n * 2
+
+
+class Computing(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    text: pydantic.Json[list[int]] = [3]
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def size(self) -> int:
+        return len(self.text)
+
+
+@dataclass
+class Careless:
+    n: int
+    names: list[str] = None  # type: ignore[assignment]
+
+
+def test_what_is_written_can_be_read_again():
+    """Even where a type would refuse its own defaults, or the fields that it computes."""
+    assert reader(Sloppy).dump({"n": 1}, "context") == {"n": 1}
+    assert reader(Sloppy).dump({"n": 1, "name": "a"}, "context") == {"n": 1, "name": "a", "made": 5}
+    assert reader(Computing).dump({"text": "[1, 2]"}, "context") == {"text": "[1,2]"}
+    assert through_json(Careless, Careless(1)) == Careless(1)
+    assert reader(Careless).schema()["properties"]["names"]["anyOf"][1] == {"type": "null"}
+
+
 @dataclass
 class Mixed:
     customer: CustomerModel

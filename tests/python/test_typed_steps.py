@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, TypedDict
 
 import pydantic
 import pytest
@@ -17,6 +19,7 @@ from pgtasker.runner.handlers import Handlers, arguments
 from pgtasker.runner.outcomes import MOST_PROBLEMS, failed
 
 from ..support.databases import Database
+from ..support.session import Session
 from .claims import claim
 from .field import Field
 
@@ -201,3 +204,78 @@ def test_types_hold_from_the_client_to_the_last_step(database: Database):
             await scene.client.start(workflow, {})
 
     scene.play(scenario)
+
+
+class Cat(pydantic.BaseModel):
+    kind: Literal["cat"]
+    lives: int = 9
+
+
+class Dog(pydantic.BaseModel):
+    kind: Literal["dog"]
+    name: str
+
+
+class Zoo(pydantic.BaseModel):
+    """What pydantic's schemas are made of."""
+
+    price: Decimal
+    opened: date
+    page: pydantic.HttpUrl
+    pets: list[Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]]
+    code: Annotated[str, pydantic.StringConstraints(pattern=r"^\w+-\d{2,3}$")]
+    size: pydantic.PositiveInt
+    names: Annotated[dict[str, str], pydantic.Field(min_length=1)]
+    annex: Zoo | None = None
+    anything: Any = None
+
+
+GOOD_ZOO = {
+    "price": "1.50",
+    "opened": "2030-01-31",
+    "page": "http://zoo.example/",
+    "pets": [{"kind": "cat"}, {"kind": "dog", "name": "Rex"}],
+    "code": "ab-12",
+    "size": 1,
+    "names": {"en": "Zoo"},
+}
+ORDER = {"order_id": 1, "tags": []}
+
+
+@pytest.mark.newest_only
+@pytest.mark.parametrize(
+    ("type_", "good", "changes"),
+    [
+        (Order, ORDER, [{"order_id": "1"}, {"tags": [1]}, {"tags": None}]),
+        (
+            Zoo,
+            GOOD_ZOO,
+            [
+                {"price": []},
+                {"pets": [{"kind": "dog"}]},
+                {"pets": [{"kind": "cow"}]},
+                {"code": "?"},
+                {"size": 0},
+                {"names": {}},
+                {"annex": {**GOOD_ZOO, "size": None}},
+            ],
+        ),
+    ],
+)
+def test_the_database_refuses_what_the_type_refuses(
+    db: Session, type_: Any, good: dict[str, Any], changes: list[dict[str, Any]]
+):
+    """A task created in SQL is checked by the schema that its workflow's type left there."""
+    workflow = Workflow("typed", context=type_)
+    workflow.step(name="work")(lambda: None)
+    db.call("register_workflow", definition=db.json(workflow.definition()))
+    written = workflow.check_context(good)
+    for context in (good, written):
+        assert db.state_of(db.start("typed", context)) == "pending"
+    for change in changes:
+        wrong = {**good, **change}
+        with pytest.raises(InvalidContext):
+            workflow.check_context(wrong)
+        task_id = db.start("typed", wrong)
+        assert db.state_of(task_id) == "error"
+        assert db.step(task_id, "work").error["type"] == "InvalidContext"
