@@ -90,7 +90,7 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _failed(target: str, error: BaseException) -> WorkflowError:
-    text = one_line(error)
+    text = error.msg if isinstance(error, SyntaxError) else one_line(error)
     kind = type(error).__name__
     said = kind if text == kind else f"{kind}: {text}"
     place = _place(error)
@@ -98,14 +98,16 @@ def _failed(target: str, error: BaseException) -> WorkflowError:
 
 
 def _place(error: BaseException) -> str:
-    """The innermost line that is neither of the standard library nor of an installed package."""
+    """The innermost line outside of libraries, else the innermost one."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
-    place = ""
+    own, any_place = "", ""
     trace: TracebackType | None = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(("<", str(Path(__file__).parent), *_LIBRARIES)):
-            place = f"{file}:{trace.tb_lineno}"
+        if not file.startswith(("<", str(Path(__file__).parent))):
+            any_place = f"{file}:{trace.tb_lineno}"
+            if not file.startswith(_LIBRARIES):
+                own = any_place
         trace = trace.tb_next
-    return place
+    return own or any_place

@@ -55,7 +55,10 @@ class PlainType:
     def load(self, value: Json, what: str) -> Any:
         """The value as an instance."""
         problems: list[Problem] = []
-        loaded = self._node.load(value, what, problems)
+        try:
+            loaded = self._node.load(value, what, problems)
+        except RecursionError:
+            problems = [Problem(what, "is nested too deep")]
         if problems:
             raise invalid(what, problems)
         return loaded

@@ -183,8 +183,11 @@ class Workflow:
     def check_context(self, context: Any) -> Json:
         """The context of a new task as JSON, with the defaults of its type filled in.
 
-        It may be an instance of the type, or JSON that can be read as one. Raises InvalidContext,
-        which names every place that does not fit. Without a type it is given back as it is.
+        It may be an instance of the type, or JSON that can be read as one; None is an empty object.
+        What the type does not know is kept, unless a pydantic model decides otherwise. Without a
+        type the context is given back as it is.
+
+        Raises InvalidContext, which names every place that does not fit.
         """
         reader = self.context_type
         if reader is None:

@@ -71,6 +71,49 @@ def test_a_module_that_fails_says_how_in_one_line(project: Path):
             load_workflows(target)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = 1\n\nimport json\njson.loads('{')\n", r"JSONDecodeError: .* \(.*broken\.py:4\)$"),
+        ("import helper\nhelper.work()\n", r"KeyError: 'x' \(.*helper\.py:2\)$"),
+        ("def a(:\n", r"SyntaxError: invalid syntax \(.*broken\.py:1\)$"),
+        ("raise SystemExit(3)\n", r"SystemExit: 3 \(.*broken\.py:1\)$"),
+        ("raise ValueError\n", r"ValueError \(.*broken\.py:1\)$"),
+        (
+            "from pgtasker import Workflow\nflow = Workflow('f')\n@flow.step(retries=3)\n"
+            "def a(): ...\n",
+            r"TypeError: a step has no option 'retries': .*broken\.py:3\)$",
+        ),
+    ],
+)
+def test_a_failure_is_placed_in_the_users_own_code(project: Path, text: str, said: str):
+    """Not in the library that raised it."""
+    (project / "helper.py").write_text("def work():\n    return {}['x']\n")
+    (project / "broken.py").write_text(text)
+    with pytest.raises(WorkflowError, match=rf"^module 'broken' cannot be imported: {said}"):
+        load_workflows("broken")
+
+
+def test_a_mistake_that_only_the_whole_module_shows_is_found(project: Path):
+    """Types that are defined after the functions that name them are compared when all is there."""
+    (project / "typed.py").write_text(
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from pgtasker import Workflow\n"
+        "flow = Workflow('f')\n"
+        "@flow.step\n"
+        "def a(context: A): ...\n"
+        "@flow.step\n"
+        "def b(context: B): ...\n"
+        "@dataclass\n"
+        "class A: n: int\n"
+        "@dataclass\n"
+        "class B: n: int\n"
+    )
+    with pytest.raises(WorkflowError, match=r"step 'b' .*typed\.py:7\) takes .* at .*typed\.py:5:"):
+        load_workflows("typed")
+
+
 def test_a_module_without_workflows_is_refused(project: Path):
     """A runner that would never do anything does not start."""
     (project / "empty.py").write_text("")

@@ -214,6 +214,14 @@ def test_types_may_be_nested_in_themselves():
     assert "context.inner[1].inner[0].day is missing" in found
 
 
+def test_a_value_without_a_bottom_is_refused():
+    """In words, and not by a stack that is full."""
+    deep: dict[str, Any] = {}
+    for _ in range(3000):
+        deep = {"inner": [deep]}
+    assert problems(Everything, deep) == ["context is nested too deep"]
+
+
 @pytest.mark.parametrize(
     ("annotation", "value", "said"),
     [
