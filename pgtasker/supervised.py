@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from contextlib import suppress
 
 from pgtasker.probes import body
@@ -45,6 +44,7 @@ class _Supervised:
         self._line = line
         self._grace = grace
         self._told = False
+        self._ended = threading.Event()
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -52,7 +52,10 @@ class _Supervised:
             loop.add_signal_handler(number, self._stop)
         for talk in (self._report, self._obey):
             threading.Thread(target=talk, args=[loop], name="supervision", daemon=True).start()
-        await self._runner.run()
+        try:
+            await self._runner.run()
+        finally:
+            self._ended.set()
 
     def _stop(self) -> None:
         if not self._told:
@@ -68,7 +71,8 @@ class _Supervised:
             while True:
                 vitals = self._runner.health()
                 self._line.sendall(json.dumps(body(vitals), default=str).encode() + b"\n")
-                time.sleep(REPORT_EVERY if vitals.ready else BEGINNING)
+                if self._ended.wait(REPORT_EVERY if vitals.ready else BEGINNING):
+                    return
 
     def _obey(self, loop: asyncio.AbstractEventLoop) -> None:
         words = {"stop": self._stop, "hurry": self._hurry}
@@ -78,5 +82,5 @@ class _Supervised:
                     loop.call_soon_threadsafe(words[word.strip()])
             loop.call_soon_threadsafe(self._stop)
         # The supervisor is gone, and a handler may keep the loop from stopping.
-        time.sleep(self._grace + FAREWELL)
-        os._exit(1)
+        if not self._ended.wait(self._grace + FAREWELL):
+            os._exit(1)
