@@ -99,6 +99,7 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("asyncio").setLevel(max(root.level, logging.INFO))
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a log that cannot be written ends no runner
     structlog.configure(
@@ -169,6 +170,7 @@ def _in_colours(stream: TextIO) -> bool:
 def _lines_for_people(colours: bool) -> list[structlog.typing.Processor]:
     return [
         structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+        _without_our_name,
         structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=24),
     ]
 
@@ -179,6 +181,13 @@ def _json_lines() -> list[structlog.typing.Processor]:
         _in_order,
         structlog.processors.JSONRenderer(ensure_ascii=False),
     ]
+
+
+def _without_our_name(_: Any, __: str, event: Event) -> Event:
+    """A person knows who speaks, unless it is a library."""
+    if str(event.get("logger", "")).partition(".")[0] == "pgtasker":
+        del event["logger"]
+    return event
 
 
 def _exception_as_fields(_: Any, __: str, event: Event) -> Event:

@@ -31,6 +31,7 @@ LONG_LIFE = 60.0  # seconds after which its next death is the first one again
 BEGINNING = 120.0  # seconds that a runner may take to begin: modules may be slow to import
 SILENCE = 15.0  # seconds without a word after which a runner does not count as live
 PATIENCE = 3.0  # seconds that the second runner waits for the first one to be ready
+LAST_WORDS = 0.5  # seconds to read what a runner said before it ended
 FAREWELL = 15.0  # seconds beyond the grace period after which a runner is killed
 
 MISTAKES = (1, 2)  # exit statuses that a person has to do something about
@@ -221,6 +222,7 @@ class Supervisor:
             child.tell("stop")
         listening = asyncio.create_task(self._listen(child, reader))
         status = await child.process.wait()
+        await asyncio.wait([listening], timeout=LAST_WORDS)
         listening.cancel()
         child.line.close()
         child.process = child.line = None

@@ -130,14 +130,15 @@ class Options:
     type=click.Choice(["auto", "console", "json"]),
     default="auto",
     envvar="PGTASKER_LOG_FORMAT",
-    help="Lines for people (auto: in colours on a terminal), or one JSON object per line.",
+    help="Lines for people (auto: in colours on a terminal), or one JSON object per line; else "
+    "PGTASKER_LOG_FORMAT.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     envvar="PGTASKER_LOG_LEVEL",
-    help="debug also tells of each step that begins and ends.",
+    help="debug also tells of each step that begins and ends; else PGTASKER_LOG_LEVEL.",
 )
 @click.option(
     "--health-port",
