@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -290,18 +291,23 @@ def _large() -> str:
 
 def test_a_coroutine_that_takes_too_long_is_a_failed_attempt(client: Client):
     """Its timeout is that of the step, or what it asked for."""
-    endless = asyncio.Event
 
-    async def work(step: AsyncStep) -> None:
-        if step.attempt == 2:
-            await step.extend(timeout=0.02)
-        await endless().wait()
+    async def work() -> None:
+        await asyncio.Event().wait()
 
-    task = run_workflow(client, one_step(work, timeout=0.01, retry_limit=2))
-    errors = [entry.error for entry in client.get_task_history(task.task_id) if entry.error]
-    assert [error["type"] for error in errors] == ["Timeout", "Timeout"]
+    async def asks(step: AsyncStep) -> str:
+        await step.extend(timeout=0.01)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await work()
+        return "it was not ended"
+
+    for workflow in (one_step(work, timeout=0.01), one_step(asks, timeout=3600)):
+        task = run_workflow(client, workflow)
+        errors = [entry.error for entry in client.get_task_history(task.task_id) if entry.error]
+        assert [error["type"] for error in errors] == ["Timeout"] * 3
     with pytest.raises(TimeoutError):
-        run_workflow(client, one_step(work, timeout=0.01, retry_limit=1), raise_errors=True)
+        run_workflow(client, workflow, raise_errors=True)
 
 
 def test_what_is_no_failure_ends_the_test_and_not_the_step(client: Client):
