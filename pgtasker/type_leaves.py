@@ -77,6 +77,8 @@ def _of_other_class(wanted: Any, value: Any) -> Any:
 
 
 def _schema(annotation: Any) -> Schema:
+    if annotation is object:
+        return {}
     if annotation is Decimal:
         return {"anyOf": [{"type": "string"}, {"type": "number"}]}
     schema: Schema = bare(inlined(msgspec.json.schema(annotation, schema_hook=_schema_of_class)))
@@ -84,8 +86,6 @@ def _schema(annotation: Any) -> Schema:
 
 
 def _schema_of_class(wanted: Any) -> Schema:
-    if wanted is object:
-        return {}
     if isinstance(wanted, type) and issubclass(wanted, PurePath):
         return {"type": "string"}
     raise TypeError(f"no JSON can be read as {getattr(wanted, '__qualname__', wanted)!r}")

@@ -174,6 +174,17 @@ def test_the_functions_types_hold_but_the_document_is_stored():
     assert "context_schema" not in workflow.definition()
     with pytest.raises(ValueError, match=r"context\.order_id is missing"):
         workflow.check_context({})
+    both = flow({"name": "look"}, {"name": "other"})
+    undecided = Workflow.from_document(both, {"look": look, "other": takes_a_file})
+    assert undecided.check_context({}) == {}
+
+
+@dataclass
+class File:
+    path: str
+
+
+def takes_a_file(context: File) -> None: ...
 
 
 def takes(parameter: str) -> Callable[..., Any]:
@@ -298,6 +309,24 @@ def test_a_file_that_holds_no_documents_says_why(
         with pytest.raises(WorkflowError, match=rf"^'{target}' {said}") as caught:
             load(target)
         assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_says_why(file: Callable[..., str], tmp_path: Path):
+    """It is absent, or no text."""
+    with pytest.raises(WorkflowError, match=r"cannot read '.*none\.json': No such file"):
+        load_workflows(str(tmp_path / "none.json"))
+    (tmp_path / "latin.yaml").write_bytes("name: é".encode("latin-1"))
+    with pytest.raises(WorkflowError, match=r"latin\.yaml': it is not UTF-8$"):
+        load_workflows(str(tmp_path / "latin.yaml"))
+
+
+def test_yaml_without_its_library_says_what_to_install(
+    file: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    """It is an optional dependency."""
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(WorkflowError, match=r"needs PyYAML: pip install 'pgtasker\[yaml\]'"):
+        load_documents(file(YAML, "flows.yaml"))
 
 
 def test_documents_need_no_handlers(file: Callable[..., str]):

@@ -13,6 +13,8 @@ from typing import (
     Any,
     Generic,
     Literal,
+    NamedTuple,
+    NewType,
     NotRequired,
     Required,
     TypedDict,
@@ -214,6 +216,18 @@ def test_types_may_be_nested_in_themselves():
     assert "context.inner[1].inner[0].day is missing" in found
 
 
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class Struct(msgspec.Struct):
+    x: int
+
+
+Count = NewType("Count", int)
+
+
 def test_a_value_without_a_bottom_is_refused():
     """In words, and not by a stack that is full."""
     deep: dict[str, Any] = {}
@@ -243,12 +257,27 @@ def test_a_value_without_a_bottom_is_refused():
         (list[int], {}, "must be array, not object"),
         (dict[str, int], [], "must be object, not array"),
         (tuple[int, Customer], [1], "must have 2 elements"),
+        (tuple[int, Customer], {}, "must be array, not object"),
+        (Point, [1], "must be array of length 2, not 1"),
+        (Struct, {}, "is refused: Object missing required field x"),
+        (Count, "1", "must be integer, not string"),
     ],
 )
 def test_what_is_wrong_is_said_in_words_of_json(annotation: Any, value: Any, said: str):
     """As a sentence that goes on from the path."""
     holder = dataclass(type("Holder", (), {"__annotations__": {"it": annotation}}))
     assert problems(holder, {"it": value}) == [f"context.it {said}"]
+
+
+def test_problems_within_containers_are_found_too():
+    """Also in those that msgspec reads by itself, or does not know as a whole."""
+    holder = dataclass(
+        type("Holder", (), {"__annotations__": {"it": list[str | datetime], "at": Point}})
+    )
+    assert problems(holder, {"it": ["a", 1], "at": [1, "2"]}) == [
+        "context.it[1] must be string, not integer",
+        "context.at[1] must be integer, not string",
+    ]
 
 
 def test_keys_are_read_too():
@@ -313,6 +342,8 @@ def test_a_class_may_refuse_its_fields():
 class Page(Generic[T]):
     items: list[T]
     first: T | None = None
+    last: T = None  # type: ignore[assignment]
+    rest: object = None
 
 
 def test_type_arguments_are_filled_in():
@@ -418,6 +449,20 @@ class Careless:
     names: list[str] = None  # type: ignore[assignment]
 
 
+class Hopeless(pydantic.BaseModel):
+    n: int
+
+    @pydantic.field_serializer("n")
+    def as_text(self, n: int) -> str:
+        return "none"
+
+
+def test_a_type_that_does_not_read_what_it_writes_is_refused():
+    """Rather than stored for a step that could never begin."""
+    with pytest.raises(InvalidContext, match=r"context\.n must be integer, not string"):
+        reader(Hopeless).dump({"n": 1}, "context")
+
+
 def test_what_is_written_can_be_read_again():
     """Even where a type would refuse its own defaults, or the fields that it computes."""
     assert reader(Sloppy).dump({"n": 1}, "context") == {"n": 1}
@@ -513,6 +558,7 @@ def test_references_stay_within_the_schema():
 
         return Customer
 
+    assert reader(tuple[int, Customer]).load([1, {"email": "a"}], "x") == (1, Customer("a"))
     pair = reader(tuple[Customer, other(), Customer]).schema()
     assert pair["prefixItems"] == [
         {"$ref": "#/$defs/Customer"},

@@ -129,6 +129,7 @@ def test_types_are_found_however_they_are_named():
     def unknown(local: NoSuchName, later: Later | None) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
     workflow.step(name="partial")(functools.partial(Caller()))
+    workflow.step(name="method")(Caller().method)
     found = {name: step.signature for name, step in workflow.steps.items()}
     assert found["local"].parameters["context"].load({"inner": [{"n": 1}]}, "x").inner == [Inner(1)]
     assert found["local"].result is None
@@ -136,10 +137,13 @@ def test_types_are_found_however_they_are_named():
     assert found["later"].result is not None
     assert found["unknown"].parameters.keys() == {"later"}
     assert found["partial"].parameters.keys() == {"later"}
+    assert found["method"].parameters.keys() == {"later"}
 
 
 class Caller:
     def __call__(self, later: Later) -> Any: ...
+
+    def method(self, later: Later) -> Any: ...
 
 
 @dataclass
