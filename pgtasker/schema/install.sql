@@ -78,6 +78,31 @@
 \ir triggers/_refuse_log_change.sql
 \ir triggers/_wake_runners.sql
 
+-- Values against JSON Schemas
+\ir functions/_path_part.sql
+\ir functions/_is_of_type.sql
+\ir functions/_schema_pattern.sql
+\ir functions/_schema_pointer.sql
+\ir functions/_schema_types.sql
+\ir functions/_alternative_types.sql
+\ir functions/_schema_problems.sql
+\ir functions/_type_problems.sql
+\ir functions/_enum_problems.sql
+\ir functions/_number_problems.sql
+\ir functions/_text_problems.sql
+\ir functions/_size_problems.sql
+\ir functions/_missing_problems.sql
+\ir functions/_property_problems.sql
+\ir functions/_other_property_problems.sql
+\ir functions/_item_problems.sql
+\ir functions/_contains_problems.sql
+\ir functions/_further_problems.sql
+\ir functions/_excluded_problems.sql
+\ir functions/_condition_problems.sql
+\ir functions/_trial_problems.sql
+\ir functions/_choice_problems.sql
+\ir functions/_context_errors.sql
+
 -- For those who define workflows
 \ir functions/_version_sort_key.sql
 \ir functions/_field_problems.sql
@@ -86,6 +111,13 @@
 \ir functions/_definition_edges.sql
 \ir functions/_edge_problems.sql
 \ir functions/_cycle_problem.sql
+\ir functions/_subschemas.sql
+\ir functions/_schema_places.sql
+\ir functions/_is_name_list.sql
+\ir functions/_is_pattern.sql
+\ir functions/_keyword_problems.sql
+\ir functions/_reference_problems.sql
+\ir functions/_context_schema_problems.sql
 \ir functions/_check_definition.sql
 \ir functions/_known_version.sql
 \ir functions/_store_steps.sql
@@ -97,6 +129,8 @@
 \ir functions/_check_bypass.sql
 \ir functions/_create_steps.sql
 \ir functions/_keyed_tasks.sql
+\ir functions/_is_unfit.sql
+\ir functions/_fail_unfit.sql
 \ir functions/_create_tasks.sql
 \ir functions/create_task.sql
 \ir functions/create_tasks.sql
@@ -105,6 +139,7 @@
 \ir functions/cancel_task.sql
 \ir functions/pause_task.sql
 \ir functions/resume_task.sql
+\ir functions/_check_context_again.sql
 \ir functions/retry_task.sql
 \ir functions/resolve_task.sql
 \ir functions/retry_step.sql

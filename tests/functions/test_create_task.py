@@ -226,6 +226,136 @@ def test_a_bypass_is_in_the_log_with_who_asked_for_it(db: Session):
     assert db.last_entry(by_user, "step", "a").reason
 
 
+# A context that does not fit
+
+
+def with_schema(db: Session, edges: str = "a->b", **more: Any) -> str:
+    """A workflow that asks for an order_id, which is an integer."""
+    schema = {"required": ["order_id"], "properties": {"order_id": {"type": "integer"}}}
+    return db.define(edges, context_schema=schema, **more)
+
+
+def test_a_task_whose_context_does_not_fit_fails_at_once(db: Session):
+    """For good, before an attempt is spent on it, and naming the path."""
+    with_schema(db, "a->c b->c")
+    task = db.start()
+    assert db.state_of(task) == "error"
+    assert db.steps_of(task) == {"a": "error", "b": "error", "c": "pending"}
+    step = db.step(task, "a")
+    assert (step.attempts, step.due_at, step.started_at) == (0, None, None)
+    assert step.error == {
+        "type": "InvalidContext",
+        "message": "the context does not fit: context.order_id is missing",
+        "problems": [{"path": "context.order_id", "message": "is missing"}],
+    }
+    assert db.task(task).error == {"a": step.error, "b": step.error}
+    assert db.claim(10) == []
+    assert db.one("select count(*) from step_queue") == 0
+
+
+def test_a_context_that_fits_starts(db: Session):
+    """The log tells nothing of the check."""
+    with_schema(db)
+    task = db.start(context={"order_id": 7, "more": True})
+    assert db.history(task) == []
+    assert db.settle(task) == "complete"
+
+
+def test_the_engine_says_that_a_context_does_not_fit(db: Session):
+    """No person and no runner is its actor, whoever starts the task."""
+    with_schema(db)
+    task = db.start(initiator="ann")
+    told = {(entry.entity, entry.to_state, entry.actor) for entry in db.history(task)}
+    assert told == {("step", "error", "engine"), ("task", "error", "engine")}
+
+
+def test_a_delayed_task_whose_context_does_not_fit_does_not_wait(db: Session):
+    """Nothing would be better at its time."""
+    with_schema(db)
+    task = db.start(run_at=db.one("select clock() + interval '1 hour'"))
+    assert db.state_of(task) == "error"
+    db.move_clock(7200)
+    db.call("maintain")
+    assert db.claim(10) == []
+
+
+@pytest.mark.parametrize(
+    ("bypass", "states"),
+    [
+        (["a"], {"a": "skipped", "b": "error", "c": "pending"}),
+        (["a", "b"], {"a": "skipped", "b": "skipped", "c": "error"}),
+    ],
+)
+def test_what_fails_is_the_first_that_is_not_bypassed(
+    db: Session, bypass: list[str], states: dict[str, str]
+):
+    """The steps that could run."""
+    with_schema(db, "a->b->c", steps={"a": {"skippable": True}, "b": {"skippable": True}})
+    task = db.start(bypass_steps=bypass)
+    assert (db.state_of(task), db.steps_of(task)) == ("error", states)
+
+
+def test_a_task_without_a_step_to_run_needs_no_context(db: Session):
+    """All of it is bypassed: there is nothing that could fail."""
+    with_schema(db, "a", steps={"a": {"skippable": True}})
+    assert db.state_of(db.start(bypass_steps=["a"])) == "complete"
+
+
+def test_a_key_is_kept_by_a_task_whose_context_did_not_fit(db: Session):
+    """The same call again gives the same task and does not fail it again."""
+    with_schema(db)
+    task = db.start(idempotency_key="k")
+    before = db.fingerprint()
+    assert db.start(idempotency_key="k") == task
+    assert db.fingerprint() == before
+
+
+def test_a_task_that_exists_is_not_checked_again(db: Session):
+    """By its key it is found as it is, whatever schema came later."""
+    db.define("a->b")
+    task = db.start(idempotency_key="k")
+    with_schema(db)
+    assert db.start(idempotency_key="k") == task
+    assert db.settle(task) == "complete"
+    assert db.state_of(db.start()) == "error"
+
+
+def test_each_version_has_its_own_schema(db: Session):
+    """A task is checked by the version that it runs."""
+    db.define("a", version="1.0.0")
+    with_schema(db, "a", version="2.0.0")
+    assert db.state_of(db.start(version="1.0.0")) == "pending"
+    assert db.state_of(db.start(version="2.0.0")) == "error"
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_failure_of_the_context_joins_the_callers_transaction(database: Database, end: str):
+    """Nobody sees the task before the commit; others create and claim meanwhile."""
+    db, other = database.main, database.connect()
+    with_schema(db)
+    db.begin()
+    task = db.start()
+    assert db.state_of(task) == "error"
+    assert other.rows("select from tasks") == []
+    later = other.start(context={"order_id": 1})
+    assert other.claim_only("a").task_id == later
+    getattr(db, end)()
+    assert len(other.rows("select from tasks where task_id = %s", task)) == (end == "commit")
+    other.assert_consistent()
+
+
+def test_two_sessions_with_the_same_key_and_a_context_that_does_not_fit(database: Database):
+    """The one that waited gets the task that failed."""
+    first, second = database.connect("first"), database.connect("second")
+    with_schema(first)
+    first.begin()
+    task = first.start(idempotency_key="k")
+    waiting = second.later(second.start, idempotency_key="k").blocked_by(first)
+    first.commit()
+    assert waiting.result() == task
+    assert first.one("select count(*) from workflow_step_transitions") == 1
+
+
 # Refusals
 
 

@@ -108,6 +108,44 @@ def test_two_calls_with_the_same_keys_do_not_deadlock(database: Database):
     assert waiting.result() == mine[::-1]
 
 
+def test_those_whose_context_does_not_fit_fail_alone(db: Session):
+    """The others of the call start."""
+    db.define("a->b", context_schema={"properties": {"n": {"type": "integer"}}})
+    contexts = [{"n": n if n % 3 else str(n)} for n in range(12)]
+    tasks = [db.task(task) for task in db.call("create_tasks", name="flow", contexts=contexts)]
+    assert [task.context for task in tasks] == contexts
+    assert [task.state for task in tasks] == ["error", "pending", "pending"] * 4
+    assert {task.error["a"]["message"] for task in tasks if task.error} == {
+        "the context does not fit: context.n must be integer, not string"
+    }
+    assert len(db.claim(20)) == 8
+
+
+def test_only_tasks_that_are_new_are_checked(db: Session):
+    """A task that is known by its key stays as it is, beside others that fail."""
+    db.define("a")
+    known = db.start(context={"n": "2"}, idempotency_key="two")
+    db.define("a", context_schema={"properties": {"n": {"type": "integer"}}})
+    tasks = db.call(
+        "create_tasks",
+        name="flow",
+        contexts=[{"n": "1"}, {"n": "2"}, {"n": 3}, {"n": "1"}],
+        idempotency_keys=["one", "two", "three", "one"],
+    )
+    assert tasks[1] == known
+    assert [db.state_of(task) for task in tasks] == ["error", "pending", "pending", "error"]
+    assert len(db.history(tasks[0])) == 2
+
+
+def test_a_thousand_contexts_that_do_not_fit(db: Session):
+    """One statement fails them all."""
+    db.define("a->b", context_schema={"required": ["n"]})
+    db.call("create_tasks", name="flow", contexts=[{}] * 1000)
+    assert db.one("select count(*) from tasks where state = 'error'") == 1000
+    assert db.one("select count(distinct xmin::text) from workflow_step_transitions") == 1
+    assert db.claim(1) == []
+
+
 BAD = {
     "null contexts": ({"contexts": None}, "22004", "contexts"),
     "a null context": ({"contexts": [{}, None]}, "22023", r"contexts\[2\]"),

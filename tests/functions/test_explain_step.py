@@ -81,6 +81,20 @@ def test_a_failed_step(db: Session):
     assert "boom" in row.explanation
 
 
+def test_a_step_that_failed_for_the_context_of_its_task(db: Session):
+    """Before its first attempt; the words name the path and what to do."""
+    db.define("a->b", context_schema={"required": ["order_id"]})
+    task = db.start()
+    assert explain(db, task, "a") == ["failed"]
+    [row] = db.call("explain_step", workflow_step_id=db.step_id(task, "a"))
+    assert "before its first attempt: the context does not fit: context.order_id is missing. " in (
+        row.explanation
+    )
+    assert "retry_task" in row.explanation
+    assert row.details["error"]["type"] == "InvalidContext"
+    assert explain(db, task, "b")[0] == "blocked_by_failure"
+
+
 def test_a_step_that_waits_for_its_retry(db: Session):
     """It says until when."""
     task = db.run_with("a")

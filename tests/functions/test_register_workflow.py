@@ -249,6 +249,104 @@ def test_all_problems_are_in_one_error(db: Session):
         register(db, definition)
 
 
+BAD_SCHEMAS: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown type": ({"type": "int"}, '#: type must be .*, not "int"'),
+    "types that are none": ({"type": [1]}, "#: type"),
+    "no types": ({"type": []}, "#: type"),
+    "a type twice": ({"type": ["null", "null"]}, "#: type"),
+    "a type that is null": ({"type": None}, "#: type.*not null"),
+    "an enum that is text": ({"enum": "a"}, '#: enum must be an array, not "a"'),
+    "a property that is no schema": ({"properties": {"a": 1}}, "#/properties/a: .*not 1"),
+    "properties in an array": ({"properties": []}, "#: properties must be an object"),
+    "items in an array": ({"items": [{}]}, "#/items: a schema must be an object"),
+    "additionalProperties that are text": ({"additionalProperties": "no"}, "#/additionalProp"),
+    "no alternatives": ({"anyOf": []}, "#: anyOf must be an array of schemas"),
+    "an alternative that is null": ({"oneOf": [{}, None]}, "#/oneOf/1: .*not null"),
+    "allOf in an object": ({"allOf": {}}, "#: allOf"),
+    "a bound that is text": ({"minimum": "1"}, '#: minimum must be a number, not "1"'),
+    "a bound of old": ({"exclusiveMinimum": True}, "#: exclusiveMinimum must be a number"),
+    "a multiple of nothing": ({"multipleOf": 0}, "#: multipleOf must be a number above 0"),
+    "a length below nothing": ({"maxLength": -1}, "#: maxLength must be a whole number from 0"),
+    "a length and a half": ({"minItems": 1.5}, r"#: minItems .* not 1\.5"),
+    "a flag that is text": ({"uniqueItems": "yes"}, "#: uniqueItems must be true or false"),
+    "a name twice": ({"required": ["a", "a"]}, "#: required must be an array of different names"),
+    "a name that is a number": ({"required": [1]}, "#: required"),
+    "required of old": ({"properties": {"a": {"required": True}}}, "#/properties/a: required"),
+    "a dependency that is text": ({"dependentRequired": {"a": "b"}}, "#: dependentRequired"),
+    "a broken pattern": ({"items": {"pattern": "("}}, r'#/items: pattern must be .*"\("'),
+    "a pattern that is a number": ({"pattern": 1}, "#: pattern must be a regular expression"),
+    "a pattern of another kind": ({"pattern": "***=a"}, "#: pattern must be a regular expression"),
+    "a pattern in no dialect of ours": ({"pattern": r"^\p{L}$"}, "#: pattern"),
+    "a broken name pattern": ({"patternProperties": {"[": {}}}, r"#: patternProperties .*\["),
+    "a remote reference": ({"$ref": "https://x.org/s"}, "#: .ref must name .*https://x.org/s"),
+    "a reference to nothing": ({"$ref": "#/$defs/A", "$defs": {}}, "#: .ref must name"),
+    "a reference to an anchor": ({"$ref": "#A", "$defs": {"A": {"$anchor": "A"}}}, "#: .ref"),
+    "a reference to no schema": ({"$ref": "#/title", "title": "a"}, "#: .ref must name"),
+    "a reference that is a number": ({"items": {"$ref": 1}}, "#/items: .ref must name"),
+    "a reference counted from the end": (
+        {"items": {"$ref": "#/allOf/-1"}, "allOf": [{}]},
+        "#/items: .ref must name",
+    ),
+    "a reference in no encoding": ({"$ref": "#/%ff"}, "#: .ref must name"),
+    "a reference to what is broken": (
+        {"$ref": "#/x-mine/a", "x-mine": {"a": {"type": "int"}}},
+        "#/x-mine/a: type",
+    ),
+    "a definition that nobody uses": ({"$defs": {"a/b": {"type": 1}}}, "#/.defs/a~1b: type"),
+    "a reference to itself": ({"$ref": "#"}, "#: .ref leads back to itself"),
+    "a way around": (
+        {
+            "properties": {"a": {"$ref": "#/$defs/A"}},
+            "$defs": {"A": {"not": {"$ref": "#/$defs/B"}}, "B": {"allOf": [{"$ref": "#/$defs/A"}]}},
+        },
+        "#/.defs/A/not: .ref leads back.*#/.defs/B/allOf/0: .ref leads back",
+    ),
+    "what is not supported": (
+        {"unevaluatedProperties": False},
+        "#: unevaluatedProperties must be left out",
+    ),
+    "an inner document": ({"items": {"$id": "x", "$ref": "#"}}, "#/items: .id must be left out"),
+}
+
+
+@pytest.mark.parametrize(("schema", "match"), BAD_SCHEMAS.values(), ids=BAD_SCHEMAS)
+def test_a_malformed_context_schema_is_refused(db: Session, schema: dict[str, Any], match: str):
+    """The error names the place in the schema, the keyword and the value."""
+    with db.refused("22023", f"context_schema, {match}"):
+        register(db, workflow("a", context_schema=schema))
+
+
+def test_problems_of_a_context_schema_are_in_the_one_error(db: Session):
+    """Beside all others of the definition."""
+    schema = {"type": "int", "properties": {"a": {"minimum": "1"}, "b": {"$ref": "#/$defs/B"}}}
+    definition = workflow("a->a", context_schema=schema, colour="red")
+    problems = ["colour", "#: type", "#/properties/a: minimum", "#/properties/b: .ref"]
+    with db.refused("22023", "".join(f"(?=.*{problem})" for problem in problems)):
+        register(db, definition)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#/$defs/Node", "$defs": {"Node": {"items": {"$ref": "#/$defs/Node"}}}},
+        {"properties": {"a": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}},
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://x.org/s"},
+        {"enum": [{"type": "int", "$ref": "nowhere"}], "default": {"type": 1}},
+        {"properties": {"$ref": {"type": "string"}, "type": {}}},
+    ],
+)
+def test_a_context_schema_that_only_looks_odd(db: Session, schema: dict[str, Any]):
+    """Recursion that goes into the value, and keywords where they are mere data."""
+    assert register(db, workflow("a", context_schema=schema))
+
+
+def test_a_context_schema_above_the_payload_limit_is_refused(db: Session):
+    """It is read whenever a task is created."""
+    db.call("set_setting", name="payload_limit", value="2000")
+    with db.refused("54000", "context_schema.*2000"):
+        register(db, workflow("a", context_schema={"description": "x" * 2000}))
+
+
 @pytest.mark.parametrize("arguments", [{"definition": None}, {"definition": FULL, "replace": None}])
 def test_null_is_refused(db: Session, arguments: dict[str, Any]):
     """Both parameters need a value."""
@@ -296,7 +394,7 @@ def test_the_one_that_waited_may_still_change_the_content(database: Database):
     first.commit()
     assert waiting.result() == known
     db = database.main
-    task = db.start("fulfil_order", namespace="shop")
+    task = db.start("fulfil_order", {"order_id": 7}, namespace="shop")
     db.finish_step("validate")
     assert db.claim_only("charge").priority == 99
     assert db.state_of(task) == "in_progress"

@@ -34,6 +34,18 @@ def test_any_other_state_is_refused(db: Session, state: str):
         db.call("retry_step", workflow_step_id=step)
 
 
+def test_a_step_that_failed_for_its_context_is_checked_again(db: Session):
+    """It fails again at once; by a schema that the context fits it runs, and it alone."""
+    db.define("a b", context_schema={"required": ["order_id"]})
+    task = db.start()
+    db.call("retry_step", workflow_step_id=db.step_id(task, "a"))
+    assert (db.state_of(task), db.steps_of(task)) == ("error", {"a": "error", "b": "error"})
+    db.define("a b", context_schema={})
+    db.call("retry_step", workflow_step_id=db.step_id(task, "a"))
+    assert db.claim_only("a").attempt == 1
+    assert db.steps_of(task) == {"a": "in_progress", "b": "error"}
+
+
 def test_a_failed_task_goes_back_to_work(db: Session):
     """With its one step; the other failures stay."""
     task = db.run_with("a b")

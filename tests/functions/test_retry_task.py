@@ -101,6 +101,78 @@ def test_again_and_again(db: Session):
     assert db.settle(task) == "complete"
 
 
+# A context that did not fit
+
+
+def unfit_task(db: Session, edges: str = "a->b") -> int:
+    """A task without the order_id that its workflow asks for."""
+    db.define(edges, context_schema={"required": ["order_id"]})
+    task = db.start()
+    assert db.state_of(task) == "error"
+    return task
+
+
+def test_a_context_that_still_does_not_fit_fails_again(db: Session):
+    """At once and in the same words; the log tells of the retry and of the failure."""
+    task = unfit_task(db)
+    error = db.task(task).error
+    db.call("retry_task", task_id=task, actor="ann", reason="because")
+    assert db.task(task).error == error
+    assert db.claim(1) == []
+    for entity in ("task", "step"):
+        told = [entry for entry in db.history(task) if entry.entity == entity]
+        assert [(entry.to_state, entry.actor, entry.reason) for entry in told] == [
+            ("error", "engine", None),
+            ("pending", "ann", "because"),
+            ("error", "engine", None),
+        ]
+
+
+@pytest.mark.parametrize("schema", [{"required": ["id"]}, {"type": "object"}, None])
+def test_a_context_is_checked_by_the_schema_that_is_stored_by_now(db: Session, schema: object):
+    """Registering a corrected one, or none, and retrying lets the task run."""
+    task = unfit_task(db)
+    db.define("a->b", context_schema=schema)
+    db.call("retry_task", task_id=task)
+    fits = schema != {"required": ["id"]}
+    assert db.state_of(task) == ("pending" if fits else "error")
+    assert ("context.id" in str(db.task(task).error)) == (not fits)
+    assert db.settle(task) == ("complete" if fits else "error")
+
+
+def test_a_task_that_ran_is_not_checked_by_a_later_schema(db: Session):
+    """It keeps what it started with; a handler may complain of a context in the same words."""
+    db.define("a->b")
+    task = db.start()
+    db.finish_step("a")
+    db.fail(db.claim_only("b"), {"type": "InvalidContext", "message": "m"}, retryable=False)
+    db.define("a->b", context_schema={"required": ["order_id"]})
+    db.call("retry_task", task_id=task)
+    assert db.settle(task) == "complete"
+
+
+def test_only_what_failed_for_its_context_fails_again(db: Session):
+    """What an operator freed by hand runs on beside it."""
+    task = unfit_task(db, "a->b x->y")
+    db.call("resolve_step", workflow_step_id=db.step_id(task, "a"))
+    assert db.steps_of(task) == {
+        "a": "resolved_manually",
+        "b": "pending",
+        "x": "error",
+        "y": "pending",
+    }
+    db.call("retry_task", task_id=task)
+    assert db.steps_of(task) == {
+        "a": "resolved_manually",
+        "b": "pending",
+        "x": "error",
+        "y": "pending",
+    }
+    assert db.state_of(task) == "pending"
+    db.finish_step("b")
+    assert db.state_of(task) == "error"
+
+
 @pytest.mark.parametrize("second_verb", ["retry_task", "cancel_task", "resolve_task"])
 def test_two_operators_at_once(database: Database, second_verb: str):
     """The second one finds what the first one made of it."""

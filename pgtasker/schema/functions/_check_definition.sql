@@ -18,6 +18,11 @@ begin
         if coalesce(jsonb_typeof(v_steps), 'null') = 'null' or v_steps = '[]' then
             v_problems := v_problems || 'the workflow has no steps'::text;
         end if;
+        if jsonb_typeof(definition -> 'context_schema') = 'object' then
+            v_problems := v_problems || array(
+                select _context_schema_problems(definition -> 'context_schema')
+            );
+        end if;
     end if;
     if jsonb_typeof(v_steps) = 'array' then
         v_problems := v_problems || array(

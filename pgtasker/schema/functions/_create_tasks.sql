@@ -1,6 +1,7 @@
 -- _create_tasks: the rows of new tasks, their steps and edges; roots go to the queue.
 --
--- A key that is taken leaves its row out; the task that has it is compared and returned.
+-- A key that is taken leaves its row out; the task that has it is compared and returned. A new task
+-- whose context does not fit the schema of its workflow fails at once.
 
 create function _create_tasks(
     workflow named_tasks,
@@ -81,6 +82,16 @@ begin
         join named_steps named_step on named_step.named_step_id = step.named_step_id
         where step.task_id = any (v_created)
             and named_step.name = any (_create_tasks.bypass_steps);
+    end if;
+    if workflow.context_schema is not null then
+        perform _fail_unfit(
+            workflow.context_schema,
+            array_agg(given.task_id order by given.task_id),
+            array_agg(given.context order by given.task_id)
+        )
+        from unnest(v_task_ids, _create_tasks.contexts) as given (task_id, context)
+        join unnest(v_created) as created (task_id) on created.task_id = given.task_id
+        having count(*) > 0;
     end if;
     if v_keyed then
         return query

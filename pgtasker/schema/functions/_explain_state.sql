@@ -33,12 +33,20 @@ begin
         );
     elsif step.state = 'error' then
         reason := 'failed';
-        explanation := format(
-            'It failed for good at %s after %s of %s attempts%s. It needs retry_step, '
-            'resolve_step or cancel_task.',
-            v_latest.created_at, step.attempts, named_step.retry_limit,
-            coalesce(': ' || (v_latest.error ->> 'message'), '')
-        );
+        explanation := case
+            when _is_unfit(v_latest) then format(
+                'It failed for good at %s, before its first attempt: %s. Cancel the task and start '
+                'one with a context that fits; or register a schema that this one fits, and use '
+                'retry_task.',
+                v_latest.created_at, v_latest.error ->> 'message'
+            )
+            else format(
+                'It failed for good at %s after %s of %s attempts%s. It needs retry_step, '
+                'resolve_step or cancel_task.',
+                v_latest.created_at, step.attempts, named_step.retry_limit,
+                coalesce(': ' || (v_latest.error ->> 'message'), '')
+            )
+        end;
         details := jsonb_build_object(
             'attempts', step.attempts,
             'retry_limit', named_step.retry_limit,

@@ -34,6 +34,7 @@ begin
             from _definition_steps(definition) step
         )
     );
+    perform _check_payload('context_schema', v_normal -> 'context_schema');
     perform _check_payload(format('inputs of step %s', step.name), step.content -> 'inputs')
     from _definition_steps(v_normal) step
     where step.content -> 'inputs' <> '{}';

@@ -13,10 +13,16 @@ language plpgsql
 volatile
 set search_path from current
 as $$
+declare
+    v_step workflow_steps := _lock_step_of_open_task(
+        retry_step.workflow_step_id,
+        'retry',
+        '{error}'
+    );
 begin
-    perform _lock_step_of_open_task(retry_step.workflow_step_id, 'retry', '{error}');
     insert into workflow_step_transitions (workflow_step_id, to_state, actor, reason)
     values (retry_step.workflow_step_id, 'pending', retry_step.actor, retry_step.reason);
+    perform _check_context_again(v_step.task_id);
 end;
 $$;
 

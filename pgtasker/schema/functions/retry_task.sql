@@ -1,6 +1,7 @@
 -- retry_task: every failed step of the task starts a new round of attempts, now.
 --
--- Locks all steps of the task, then the task.
+-- What failed because of the context fails again unless that fits by now. Locks all steps of the
+-- task, then the task.
 
 create function retry_task(task_id bigint, reason text default null, actor text default null)
 returns void
@@ -20,6 +21,7 @@ begin
     if v_task.state = 'error' then
         insert into task_transitions (task_id, to_state, actor, reason)
         values (retry_task.task_id, 'pending', retry_task.actor, retry_task.reason);
+        perform _check_context_again(v_task.task_id);
         return;
     end if;
     insert into workflow_step_transitions (workflow_step_id, to_state, actor, reason)
@@ -35,6 +37,7 @@ begin
             'unfinished, with a step that failed for good'
         );
     end if;
+    perform _check_context_again(v_task.task_id);
 end;
 $$;
 
