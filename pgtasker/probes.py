@@ -110,7 +110,9 @@ class Probes:
                 f"cannot answer probes on {where}: {error.strerror}: choose another one"
             ) from error
         self.address = (host or "localhost", int(server.server_address[1]))
-        threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, args=[0.1], name="health", daemon=True
+        ).start()
 
         def close() -> None:
             server.shutdown()

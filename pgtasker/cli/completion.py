@@ -29,7 +29,10 @@ HOW = {
 @click.command()
 @click.argument("shell", type=click.Choice(list(HOW)))
 def completion(shell: str) -> None:
-    """Print the script that completes pgtasker in a shell, and how to install it."""
+    """Print the script that completes in a shell.
+
+    Its first lines say how to install it.
+    """
     kind = get_completion_class(shell)
     assert kind is not None
     script = kind(click.get_current_context().find_root().command, {}, PROGRAM, VARIABLE)

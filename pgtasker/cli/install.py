@@ -68,7 +68,10 @@ def upgrade(settings: Settings, dry_run: bool) -> None:
 @database_options
 @click.pass_obj
 def uninstall(settings: Settings, yes: bool) -> None:
-    """Remove the engine and everything it stores; nothing else is touched."""
+    """Remove the engine and everything it stores.
+
+    Nothing else is touched.
+    """
     schema = settings.schema_name()
     if not yes:
         if not sys.stdin.isatty():
@@ -90,7 +93,10 @@ def uninstall(settings: Settings, yes: bool) -> None:
 @database_options
 @click.pass_obj
 def sql(settings: Settings) -> None:
-    """Print the install as one plain SQL file, for psql, migration tools or a DBA."""
+    """Print the install as one plain SQL file.
+
+    It is for psql, migration tools or a DBA.
+    """
     click.echo(installer.render_install(settings.schema_name()))
 
 

@@ -76,7 +76,7 @@ def list_tasks(
 @database_options
 @click.pass_obj
 def why(settings: Settings, subject: str, as_json: bool) -> None:
-    """Say why a step is not running, or why the steps of a task are not over.
+    """Say why steps are not running.
 
     STEP is TASK/NAME as in 12/charge, or its id; TASK/ as in 12/ are all steps of a task.
     """

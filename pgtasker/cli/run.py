@@ -160,10 +160,10 @@ class Options:
 @database_options
 @click.pass_obj
 def run(settings: Settings, /, **given: Any) -> None:
-    """Run the steps of the workflows in these modules until SIGTERM or Ctrl-C.
+    """Run the steps of workflows until stopped.
 
     A MODULE is a dotted name or a .py file; a FILE is a workflow in YAML or JSON whose handlers are
-    import paths. A second signal gives back what is running at once.
+    import paths. SIGTERM and Ctrl-C let running steps finish; a second one gives them back at once.
     """
     options = Options(**given)
     logs.configure(options.log_format, options.log_level, dsns=[settings.dsn])

@@ -13,7 +13,10 @@ from pgtasker.cli.output import print_json
 
 @click.group()
 def server() -> None:
-    """Start, stop and reach the embedded PostgreSQL (--dsn embedded)."""
+    """Start, stop and reach the embedded PostgreSQL.
+
+    It is the one of --dsn embedded.
+    """
 
 
 @server.command()

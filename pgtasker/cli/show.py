@@ -50,7 +50,7 @@ WIDEST = 400  # columns, where the output is no terminal
 @database_options
 @click.pass_obj
 def show(settings: Settings, subject: str, everything: bool, as_json: bool) -> None:
-    """Show a task as a drawing of its steps, or one of its steps in detail.
+    """Show a task as a drawing, or one step of it.
 
     TASK/STEP is a step by its name, as in 12/charge.
     """

@@ -16,8 +16,9 @@ from pgtasker.loading import load_documents
 @database_options
 @click.pass_obj
 def register(settings: Settings, target: str) -> None:
-    """Store the workflows of a Python module, or of a JSON or YAML file.
+    """Store the workflows of a module or a file.
 
+    A FILE is JSON or YAML, or a .py file as a MODULE is.
     What is stored under a known version replaces it for future tasks.
     """
     documents = load_documents(target)
