@@ -64,7 +64,7 @@ def declared_steps(
             elsewhere.append((where, step.get("queue") or DEFAULT_QUEUE))
         else:
             declared.append(_declared(step, function, where))
-    here = {step.queue for step in declared}
+    here = [step.queue for step in declared]
     for where, queue in elsewhere:
         if queue in here:
             raise WorkflowError(
