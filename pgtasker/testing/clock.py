@@ -18,7 +18,7 @@ from pgtasker.client import Client
 from pgtasker.dsn import resolve_schema
 from pgtasker.schema_files import load_order
 from pgtasker.testing.drive import move_clock
-from pgtasker.testing.run import perform
+from pgtasker.testing.perform import perform
 
 _MADE_FOR_TESTS = """
     insert into settings (name, value)

@@ -3,7 +3,7 @@
 Responsible for what is asked of the database and when: register, claim, report, look when something
 comes due, move the clock of the session there, and say why if nothing more can happen. It is
 written as generators that hand out calls and attempts and get back what came of them, so that one
-text serves plain and asynchronous connections; performing them is left to `run`.
+text serves plain and asynchronous connections; performing them is left to `perform`.
 
 The database decides everything: this is a runner that never waits. For each moment at which it
 works it registers anew, so that no lease runs out while the clock is moved.

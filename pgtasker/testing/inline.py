@@ -1,7 +1,7 @@
 """Inline mode: whatever is started is run to its end before `start` returns.
 
 Responsible for standing in for `start` and `start_many` of every client in the process. Running is
-left to `run`.
+left to `drive` and `perform`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from unittest import mock
 from pgtasker.async_client import AsyncClient
 from pgtasker.client import Client
 from pgtasker.testing.drive import Drive
-from pgtasker.testing.run import perform
+from pgtasker.testing.perform import perform
 from pgtasker.workflow import Workflow
 
 
