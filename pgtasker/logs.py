@@ -90,6 +90,7 @@ def configure(
             foreign_pre_chain=common,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _without_echo,
                 exception,
                 _Redacting(redactor(_current.dsns)),
                 *render,
@@ -181,6 +182,13 @@ def _json_lines() -> list[structlog.typing.Processor]:
         _in_order,
         structlog.processors.JSONRenderer(ensure_ascii=False),
     ]
+
+
+def _without_echo(_: Any, __: str, event: Event) -> Event:
+    """A record that came from another process says its event twice."""
+    if event.get("message") == event.get("event"):
+        del event["message"]
+    return event
 
 
 def _without_our_name(_: Any, __: str, event: Event) -> Event:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -222,6 +227,56 @@ def test_a_failure_is_shown_with_its_error_and_traceback(pgtasker: Command, task
     [step] = [number for number, line in enumerate(lines) if "✗ validate" in line]
     assert "ValueError: no way no way" in lines[step + 1]
     assert "    Traceback\n      line\n" in pgtasker("show", f"{task}/validate").output
+
+
+def on_terminal(columns: int, *arguments: str, **environment: str) -> str:
+    """What the command prints on a terminal of that width."""
+    controller, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    known = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pgtasker", *arguments],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**known, "TERM": "xterm-256color", **environment},
+    )
+    os.close(terminal)
+    printed = b""
+    with suppress(OSError):  # what Linux says at the end
+        while piece := os.read(controller, 10_000):
+            printed += piece
+    os.close(controller)
+    assert process.wait() == 0
+    return printed.decode()
+
+
+def test_a_task_fits_into_80_columns_and_has_colours_only_on_a_terminal(
+    pgtasker: Command, tmp_path: Path
+) -> None:
+    """Long names are shortened, long errors folded; NO_COLOR is respected."""
+    names = [f"a_step_with_quite_a_long_name_that_goes_on_and_on_{n}" for n in range(3)]
+    steps = [{"name": names[0]}, *({"name": name, "depends_on": names[:1]} for name in names[1:])]
+    file = tmp_path / "wide.json"
+    file.write_text(json.dumps({"name": "wide", "steps": steps}))
+    assert pgtasker("register", str(file)).exit_code == 0
+    task = pgtasker("start", "wide").output.strip()
+    with psycopg.connect(pgtasker.dsn) as conn:
+        conn.execute("set search_path = pgtasker")
+        conn.execute("select register_runner('hand', '{default}')")
+        conn.execute(
+            "select fail_step(workflow_step_id, claim_id, %s, false) from claim_steps(1, 1)",
+            [json.dumps({"type": "ValueError", "message": "it is no good " * 50})],
+        )
+        conn.execute("select deregister_runner(1)")
+    coloured = on_terminal(80, "--dsn", pgtasker.dsn, "show", task)
+    assert "\x1b[31merror" in coloured
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", coloured).splitlines()
+    assert max(map(len, plain)) <= 80
+    assert any("…" in line for line in plain)
+    assert sum("it is no good" in line for line in plain) == 3
+    assert "\x1b[3" not in on_terminal(80, "--dsn", pgtasker.dsn, "show", task, NO_COLOR="1")
+    assert "\x1b" not in pgtasker("show", task).output
 
 
 def test_a_wide_fan_out_is_folded(pgtasker: Command, tmp_path: Path) -> None:
