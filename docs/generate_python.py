@@ -17,7 +17,7 @@ from typing import Any, is_typeddict
 
 REFERENCE = Path(__file__).parent / "reference" / "python.md"
 TWINS = {"AsyncClient": "Client"}  # whose methods need no second telling
-MODULES = ("pgtasker", "pgtasker.testing", "pgtasker.rows")
+MODULES = ("pgtasker", "pgtasker.testing", "pgtasker.testing.plugin", "pgtasker.rows")
 LONGEST_LINE = 88
 
 INTRODUCTION = """\
@@ -49,6 +49,8 @@ def render() -> str:
 
 def _members(module: ModuleType) -> Iterator[tuple[str, str]]:
     """What the module names as public, each with the heading that begins there."""
+    if module.__name__.endswith(".plugin"):
+        return  # its docstring says which fixtures there are
     if not hasattr(module, "__all__"):
         for name, value in vars(module).items():
             if inspect.isclass(value) and value.__module__ == module.__name__ and name[0] != "_":

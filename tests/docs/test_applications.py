@@ -6,12 +6,14 @@ import asyncio
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from pgtasker import Client, UnknownWorkflow, installer
 
@@ -174,3 +176,32 @@ def test_alembic_installs_and_removes_the_engine(empty_dsn: str, tmp_path: Path)
     run(directory, empty_dsn, "alembic", "downgrade", "0001")
     with psycopg.connect(empty_dsn) as connection:
         assert installer.installed_version(connection, "pgtasker") is None
+
+
+def test_a_member_of_the_owner_may_use_the_install(empty_dsn: str):
+    """An application connects as a role of its own, to which the owner's was granted."""
+    suffix = uuid.uuid4().hex[:8]
+    owner, app = sql.Identifier(f"owner_{suffix}"), sql.Identifier(f"app_{suffix}")
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+
+        def run(text: LiteralString) -> None:
+            connection.execute(sql.SQL(text).format(owner=owner, app=app))
+
+        run("create role {owner}")
+        run("create role {app}")
+        try:
+            run("grant create on schema public to {owner}")
+            run("create schema pgtasker authorization {owner}")
+            run("grant {owner} to {app}")
+            run("set role {owner}")
+            installer.install(connection, "pgtasker")
+            run("set role {app}")
+            client = Client(connection)
+            client.register({"name": "flow", "steps": [{"name": "only"}]})
+            task_id = client.start("flow")
+            client.cancel_task(task_id)
+            assert client.get_task(task_id).state == "cancelled"
+        finally:
+            run("reset role")
+            run("drop owned by {owner}, {app} cascade")
+            run("drop role {app}, {owner}")

@@ -20,13 +20,53 @@ def test_the_readme_shows_the_examples_that_the_tests_run(example: str) -> None:
     assert block.group(1) == (ROOT / example).read_text()
 
 
-@pytest.mark.parametrize(
-    "document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for pattern in ("*.md", "docs/**/*.md")
+    for path in ROOT.glob(pattern)
 )
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document: str) -> None:
-    """Every relative link names a file of the project."""
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    """Every relative link names a file of the project, and a heading of it."""
+    path = ROOT / document
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    wrong = []
+    for file, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        target = (path.parent / file) if file else path
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            wrong.append(f"{file}#{anchor}")
+    assert wrong == []
+
+
+PAGES = [
+    name for name in DOCUMENTS if re.match(r"docs/(\w|-)+\.md|docs/(howto|explanation)/", name)
+]
+
+
+@pytest.mark.parametrize("document", PAGES)
+def test_prose_is_within_100_columns(document: str) -> None:
+    """Tables and what is printed may be wider."""
+    text = re.sub(
+        r"^```(?:text|mermaid).*?^```$", "", (ROOT / document).read_text(), flags=re.M | re.S
+    )
+    wide = [line for line in text.splitlines() if len(line) > 100 and not line.startswith("|")]
+    assert wide == []
+
+
+def test_the_index_lists_every_page() -> None:
+    """docs/README.md is the way to each guide, explanation and reference."""
+    index = (ROOT / "docs" / "README.md").read_text()
+    pages = [Path(name).relative_to("docs") for name in DOCUMENTS if name.startswith("docs/")]
+    listed = [page for page in pages if page.parts[0] != "decisions" and page.name != "README.md"]
+    assert [str(page) for page in listed if f"]({page})" not in index] == []
 
 
 def test_make_without_a_target_prints_help() -> None:
