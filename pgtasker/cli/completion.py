@@ -62,6 +62,15 @@ def tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Compl
     return [item for item in offered if item.value.startswith(incomplete)]
 
 
+def workflows(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The workflows of the newest tasks."""
+    names: dict[str, None] = {}
+    with suppress(Exception), _client(ctx) as client:
+        tasks = client.list_tasks(limit=10 * OFFERED)
+        names = dict.fromkeys(f"{task.namespace}/{task.name}" for task in tasks)
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 def _client(ctx: click.Context) -> Client:
     settings = ctx.find_object(Settings) or Settings()
     dsn = settings.dsn or os.environ.get("PGTASKER_DSN") or ""

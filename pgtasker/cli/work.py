@@ -7,6 +7,7 @@ from datetime import datetime
 import click
 
 from pgtasker.cli.base import Refused, Settings, database_options, json_option, parse_json
+from pgtasker.cli.completion import workflows
 from pgtasker.cli.output import error_line, print_json
 from pgtasker.loading import load_documents
 
@@ -37,7 +38,7 @@ def _moment(_: click.Context, __: click.Parameter, value: str | None) -> datetim
 
 
 @click.command()
-@click.argument("workflow", metavar="[NAMESPACE/]NAME")
+@click.argument("workflow", metavar="[NAMESPACE/]NAME", shell_complete=workflows)
 @click.argument("context", required=False)
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key gives the same task.")
 @click.option("--priority", type=int, help="Higher goes first; else that of the steps.")

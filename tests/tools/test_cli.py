@@ -439,6 +439,7 @@ def test_completion_offers_tasks_and_steps(
     assert offered("show", "") != []
     assert task in offered("retry", task[:1])
     assert offered("why", f"{task}/c") == [f"{task}/charge"]
+    assert offered("start", "sh") == ["shop/fulfil"]
     assert offered("show", "", dsn="host=/nowhere") == []
 
 
