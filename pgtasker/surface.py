@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, LiteralString, TypeVar
 
-from psycopg import AsyncConnection, Connection
+from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 from psycopg.rows import DictRow, dict_row
 from psycopg.sql import SQL, Composable, Composed, Identifier, Placeholder
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Jsonb, JsonbLoader
 
 from pgtasker import payload
 from pgtasker.errors import translated
@@ -62,6 +62,7 @@ class Call(Generic[T]):
 def execute(connection: Connection[Any], schema: str, call: Call[T]) -> T:
     """Send a call and read its answer."""
     with translated(), connection.cursor(row_factory=dict_row) as cursor:
+        _read_json(cursor)
         cursor.execute(call.query(schema), call.arguments)
         return call.read(cursor.fetchall() if cursor.description else [])
 
@@ -70,11 +71,17 @@ async def execute_async(connection: AsyncConnection[Any], schema: str, call: Cal
     """Send a call and read its answer, on an asynchronous connection."""
     with translated():
         async with connection.cursor(row_factory=dict_row) as cursor:
+            _read_json(cursor)
             await cursor.execute(call.query(schema), call.arguments)
             return call.read(await cursor.fetchall() if cursor.description else [])
 
 
 # How answers are read.
+
+
+def _read_json(cursor: Cursor[Any] | AsyncCursor[Any]) -> None:
+    """Whatever the connection makes of jsonb: Django's leaves it as text, for its own fields."""
+    cursor.adapters.register_loader("jsonb", JsonbLoader)
 
 
 def _nothing(rows: Rows) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pydantic
 import pytest
+from psycopg.types.string import TextLoader
 
 from pgtasker import (
     AsyncClient,
@@ -258,6 +259,25 @@ def test_the_asynchronous_client_does_the_same(database: Database, flow: Workflo
         async with AsyncClient(database.dsn, schema=database.schema) as client:
             assert await client.list_tasks() == []
 
+    asyncio.run(scenario())
+
+
+def test_json_is_read_whatever_the_connection_makes_of_it(database: Database, flow: Workflow):
+    """Django's connections, for one, leave jsonb as text."""
+
+    async def scenario() -> None:
+        async with await psycopg.AsyncConnection.connect(database.dsn) as connection:
+            connection.adapters.register_loader("jsonb", TextLoader)
+            joined = AsyncClient(connection, schema=database.schema)
+            task_id = await joined.start(flow, {"order": 1})
+            assert (await joined.get_task(task_id)).context == {"order": 1}
+
+    with psycopg.connect(database.dsn) as connection:
+        connection.adapters.register_loader("jsonb", TextLoader)
+        joined = Client(connection, schema=database.schema)
+        assert joined.get_task(joined.start(flow, {"order": 1})).context == {"order": 1}
+        [row] = connection.execute("select '{}'::jsonb").fetchall()
+        assert row == ("{}",)
     asyncio.run(scenario())
 
 
