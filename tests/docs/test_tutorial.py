@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from ..conftest import RUN
 from .node import installed
 from .pages import ROOT, Page, Shell
 from .test_pages import same, shell_environment
+
+# The environment is fresh and the package is installed into it, but by the pip that is there.
+SAID = {
+    "/path/to/pgtasker": str(ROOT),
+    "-m venv .venv": "-m venv --without-pip .venv",
+    "pip install": f"{sys.executable} -m pip --python .venv/bin/python install",
+}
 
 
 @pytest.fixture
@@ -32,4 +40,4 @@ def shell(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Shell]:
 def test_the_tutorial_followed_word_by_word_works(shell: Shell, request: pytest.FixtureRequest):
     """From nothing to two languages; every command prints what the page says."""
     page = Page(ROOT / "docs" / "tutorial.md")
-    same(page, page.follow(shell, {"/path/to/pgtasker": str(ROOT)}), request)
+    same(page, page.follow(shell, SAID), request)
