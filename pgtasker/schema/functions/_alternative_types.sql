@@ -12,7 +12,8 @@ begin atomic
     from (
         select type.name, min(alternative.place) as place
         from jsonb_array_elements(alternatives) with ordinality as alternative (value, place)
-        cross join lateral unnest(_schema_types(root, alternative.value)) as type (name)
+        cross join lateral jsonb_array_elements_text(_schema_types(root, alternative.value))
+            as type (name)
         group by type.name
     ) type;
 end;

@@ -5,6 +5,7 @@ returns void
 language plpgsql
 immutable
 set search_path from current
+set jit = off
 as $$
 declare
     v_steps jsonb := case when jsonb_typeof(definition) = 'object' then definition -> 'steps' end;

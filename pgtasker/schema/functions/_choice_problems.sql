@@ -6,7 +6,6 @@ create function _choice_problems(
     schema jsonb,
     keyword text,
     given jsonb[],
-    paths text[],
     depth integer
 )
 returns table (place integer, path text, message text)
@@ -19,7 +18,6 @@ begin atomic
             _choice_problems.root,
             _choice_problems.schema -> _choice_problems.keyword,
             _choice_problems.given,
-            _choice_problems.paths,
             _choice_problems.depth
         ) tried
     ),
@@ -35,7 +33,7 @@ begin atomic
                 trial.alternative,
                 count(trial.message) as problems,
                 string_agg(
-                    trial.path || ' ' || trial.message,
+                    ltrim(trial.path || ' ' || trial.message, '. '),
                     ' and '
                     order by trial.path collate "C", trial.message collate "C"
                 ) as words
@@ -48,12 +46,10 @@ begin atomic
         select
             item.place::integer as place,
             item.value,
-            item.path,
             verdict.tried,
             verdict.fitting,
             verdict.words
-        from unnest(_choice_problems.given, _choice_problems.paths) with ordinality
-            as item (value, path, place)
+        from unnest(_choice_problems.given) with ordinality as item (value, place)
         left join verdict on verdict.place = item.place
         where coalesce(verdict.fitting, 0) = 0
             or (verdict.fitting > 1 and _choice_problems.keyword = 'oneOf')
@@ -65,7 +61,7 @@ begin atomic
     union all
     select
         misfit.place,
-        misfit.path,
+        '',
         case
             when misfit.fitting > 1 then
                 format('fits %s alternatives instead of exactly one', misfit.fitting)
@@ -83,5 +79,5 @@ begin atomic
     where misfit.tried is distinct from 1 or misfit.fitting > 1;
 end;
 
-comment on function _choice_problems(jsonb, jsonb, text, jsonb[], text[], integer) is
+comment on function _choice_problems(jsonb, jsonb, text, jsonb[], integer) is
     'Which values fit none of the alternatives of a schema, or too many.';

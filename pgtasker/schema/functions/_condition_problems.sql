@@ -1,12 +1,6 @@
 -- _condition_problems: if, then and else of a schema, on many values at once.
 
-create function _condition_problems(
-    root jsonb,
-    schema jsonb,
-    given jsonb[],
-    paths text[],
-    depth integer
-)
+create function _condition_problems(root jsonb, schema jsonb, given jsonb[], depth integer)
 returns table (place integer, path text, message text)
 language sql
 stable
@@ -17,7 +11,6 @@ begin atomic
             _condition_problems.root,
             _condition_problems.schema -> 'if',
             _condition_problems.given,
-            _condition_problems.paths,
             _condition_problems.depth + 1
         ) as found
     )
@@ -26,21 +19,18 @@ begin atomic
     cross join lateral (
         select
             array_agg(item.place) as places,
-            array_agg(item.value) as given,
-            array_agg(item.path) as paths
-        from unnest(_condition_problems.given, _condition_problems.paths) with ordinality
-            as item (value, path, place)
+            array_agg(item.value) as given
+        from unnest(_condition_problems.given) with ordinality as item (value, place)
         where (item.place not in (select unfit.place from unfit)) = rule.is_for_fitting
     ) part
     cross join lateral _schema_problems(
         _condition_problems.root,
         _condition_problems.schema -> rule.keyword,
         part.given,
-        part.paths,
         _condition_problems.depth + 1
     ) as found
     where _condition_problems.schema ? rule.keyword;
 end;
 
-comment on function _condition_problems(jsonb, jsonb, jsonb[], text[], integer) is
+comment on function _condition_problems(jsonb, jsonb, jsonb[], integer) is
     'What is wrong by what a schema asks for under a condition.';

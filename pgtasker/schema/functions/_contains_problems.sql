@@ -1,12 +1,6 @@
 -- _contains_problems: contains of a schema: how many items of an array fit, on many values at once.
 
-create function _contains_problems(
-    root jsonb,
-    schema jsonb,
-    given jsonb[],
-    paths text[],
-    depth integer
-)
+create function _contains_problems(root jsonb, schema jsonb, given jsonb[], depth integer)
 returns table (place integer, path text, message text)
 language sql
 stable
@@ -14,10 +8,7 @@ begin atomic
     with unfit as (
         select part.places[found.place] as place, count(distinct found.place) as items
         from (
-            select
-                array_agg(item.place) as places,
-                array_agg(element.value) as given,
-                array_agg(''::text) as paths
+            select array_agg(item.place) as places, array_agg(element.value) as given
             from unnest(_contains_problems.given) with ordinality as item (value, place)
             cross join lateral jsonb_array_elements(
                 case when jsonb_typeof(item.value) = 'array' then item.value else '[]' end
@@ -27,17 +18,15 @@ begin atomic
             _contains_problems.root,
             _contains_problems.schema -> 'contains',
             part.given,
-            part.paths,
-            _contains_problems.depth + 1
+                _contains_problems.depth + 1
         ) as found
         group by part.places[found.place]
     )
     select
         item.place::integer,
-        item.path,
+        '',
         format('must contain %s fitting items, not %s', bound.words, fit.items)
-    from unnest(_contains_problems.given, _contains_problems.paths) with ordinality
-        as item (value, path, place)
+    from unnest(_contains_problems.given) with ordinality as item (value, place)
     left join unfit on unfit.place = item.place
     cross join lateral (
         select case when jsonb_typeof(item.value) = 'array' then
@@ -58,5 +47,5 @@ begin atomic
     where not bound.holds;
 end;
 
-comment on function _contains_problems(jsonb, jsonb, jsonb[], text[], integer) is
+comment on function _contains_problems(jsonb, jsonb, jsonb[], integer) is
     'Which arrays have too few or too many items that fit a schema.';

@@ -7,7 +7,11 @@ language plpgsql
 stable
 set search_path from current
 set plan_cache_mode = force_generic_plan
+set jit = off
 as $$
+declare
+    -- Read once from where it is stored: every keyword that is looked up would unpack it again.
+    v_schema jsonb := schema || '{}';
 begin
     return query
     select
@@ -28,16 +32,11 @@ begin
     from (
         select
             found.place,
-            left(found.path, 1000) as path,
+            left('context' || found.path, 1000) as path,
             found.message,
             row_number() over (partition by found.place order by min(found.number)) as number
-        from _schema_problems(
-            schema,
-            schema,
-            contexts,
-            array_fill('context'::text, array[cardinality(contexts)]),
-            1
-        ) with ordinality as found (place, path, message, number)
+        from _schema_problems(v_schema, v_schema, contexts, 1) with ordinality
+            as found (place, path, message, number)
         group by found.place, found.path, found.message
     ) problem
     group by problem.place;

@@ -1,13 +1,13 @@
 -- _enum_problems: enum and const of a schema, on many values at once.
 
-create function _enum_problems(schema jsonb, given jsonb[], paths text[])
+create function _enum_problems(schema jsonb, given jsonb[])
 returns table (place integer, path text, message text)
 language sql
 stable
 begin atomic
     select
         item.place::integer,
-        item.path,
+        '',
         format('must be %s, not %s', allowed.words, left(item.value::text, 100))
     from (
         select _enum_problems.schema -> 'enum' as list
@@ -25,10 +25,9 @@ begin atomic
             ) as words
         from jsonb_array_elements(rule.list) with ordinality as element (value, place)
     ) allowed
-    cross join unnest(_enum_problems.given, _enum_problems.paths) with ordinality
-        as item (value, path, place)
+    cross join unnest(_enum_problems.given) with ordinality as item (value, place)
     where item.value <> all (allowed.list);
 end;
 
-comment on function _enum_problems(jsonb, jsonb[], text[]) is
+comment on function _enum_problems(jsonb, jsonb[]) is
     'Which values are not among those that a schema allows.';

@@ -1,13 +1,7 @@
 -- _further_problems: the schemas that hold together with a schema: $ref, allOf and
 -- dependentSchemas, on many values at once.
 
-create function _further_problems(
-    root jsonb,
-    schema jsonb,
-    given jsonb[],
-    paths text[],
-    depth integer
-)
+create function _further_problems(root jsonb, schema jsonb, given jsonb[], depth integer)
 returns table (place integer, path text, message text)
 language sql
 stable
@@ -29,20 +23,17 @@ begin atomic
     cross join lateral (
         select
             array_agg(item.place) as places,
-            array_agg(item.value) as given,
-            array_agg(item.path) as paths
-        from unnest(_further_problems.given, _further_problems.paths) with ordinality
-            as item (value, path, place)
+            array_agg(item.value) as given
+        from unnest(_further_problems.given) with ordinality as item (value, place)
         where rule.key is null or (jsonb_typeof(item.value) = 'object' and item.value ? rule.key)
     ) part
     cross join lateral _schema_problems(
         _further_problems.root,
         rule.schema,
         part.given,
-        part.paths,
         _further_problems.depth + 1
     ) as found;
 end;
 
-comment on function _further_problems(jsonb, jsonb, jsonb[], text[], integer) is
+comment on function _further_problems(jsonb, jsonb, jsonb[], integer) is
     'What is wrong by the schemas that a schema refers to or combines.';

@@ -1,17 +1,14 @@
 -- _item_problems: the schemas of the items of arrays, on many values at once.
 
-create function _item_problems(
-    root jsonb,
-    schema jsonb,
-    given jsonb[],
-    paths text[],
-    depth integer
-)
+create function _item_problems(root jsonb, schema jsonb, given jsonb[], depth integer)
 returns table (place integer, path text, message text)
 language sql
 stable
 begin atomic
-    select part.places[found.place]::integer, found.path, found.message
+    select
+        part.places[found.place]::integer,
+        format('[%s]%s', part.numbers[found.place], found.path),
+        found.message
     from (
         select prefix.value as schema, prefix.place, prefix.place as last_place
         from jsonb_array_elements(_item_problems.schema -> 'prefixItems') with ordinality
@@ -26,10 +23,9 @@ begin atomic
     cross join lateral (
         select
             array_agg(item.place) as places,
-            array_agg(element.value) as given,
-            array_agg(format('%s[%s]', item.path, element.place - 1)) as paths
-        from unnest(_item_problems.given, _item_problems.paths) with ordinality
-            as item (value, path, place)
+            array_agg(element.place - 1) as numbers,
+            array_agg(element.value) as given
+        from unnest(_item_problems.given) with ordinality as item (value, place)
         cross join lateral jsonb_array_elements(
             case when jsonb_typeof(item.value) = 'array' then item.value else '[]' end
         ) with ordinality as element (value, place)
@@ -39,10 +35,9 @@ begin atomic
         _item_problems.root,
         rule.schema,
         part.given,
-        part.paths,
         _item_problems.depth + 1
     ) as found;
 end;
 
-comment on function _item_problems(jsonb, jsonb, jsonb[], text[], integer) is
+comment on function _item_problems(jsonb, jsonb, jsonb[], integer) is
     'What is wrong with the items of arrays.';

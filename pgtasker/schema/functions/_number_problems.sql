@@ -1,14 +1,14 @@
 -- _number_problems: the bounds of numbers in a schema, on many values at once. Exact: a JSON number
 -- is a numeric here.
 
-create function _number_problems(schema jsonb, given jsonb[], paths text[])
+create function _number_problems(schema jsonb, given jsonb[])
 returns table (place integer, path text, message text)
 language sql
 stable
 begin atomic
     select
         item.place::integer,
-        item.path,
+        '',
         format('must be %s %s, not %s', rule.words, rule.operand, left(item.value::text, 100))
     from (
         select
@@ -19,8 +19,7 @@ begin atomic
             (_number_problems.schema -> 'multipleOf')::numeric as factor
         offset 0
     ) bound
-    cross join unnest(_number_problems.given, _number_problems.paths) with ordinality
-        as item (value, path, place)
+    cross join unnest(_number_problems.given) with ordinality as item (value, place)
     cross join lateral (
         select case when jsonb_typeof(item.value) = 'number' then item.value::numeric end as value
         offset 0
@@ -36,5 +35,5 @@ begin atomic
     where not rule.holds;
 end;
 
-comment on function _number_problems(jsonb, jsonb[], text[]) is
+comment on function _number_problems(jsonb, jsonb[]) is
     'Which numbers are out of the bounds of a schema.';

@@ -1,13 +1,7 @@
 -- _other_property_problems: the schemas of properties that are not named one by one, and of names,
 -- on many values at once.
 
-create function _other_property_problems(
-    root jsonb,
-    schema jsonb,
-    given jsonb[],
-    paths text[],
-    depth integer
-)
+create function _other_property_problems(root jsonb, schema jsonb, given jsonb[], depth integer)
 returns table (place integer, path text, message text)
 language sql
 stable
@@ -20,17 +14,19 @@ begin atomic
         union all
         select _other_property_problems.schema -> 'propertyNames', 'as a name ', null, false
     )
-    select part.places[found.place]::integer, found.path, rule.lead || found.message
+    select
+        part.places[found.place]::integer,
+        _path_part(part.names[found.place]) || found.path,
+        rule.lead || found.message
     from rule
     cross join lateral (
         select
             array_agg(item.place) as places,
+            array_agg(member.key) as names,
             array_agg(
                 case rule.lead when '' then member.value else to_jsonb(member.key) end
-            ) as given,
-            array_agg(item.path || _path_part(member.key)) as paths
-        from unnest(_other_property_problems.given, _other_property_problems.paths)
-            with ordinality as item (value, path, place)
+            ) as given
+        from unnest(_other_property_problems.given) with ordinality as item (value, place)
         cross join lateral jsonb_each(
             case
                 when jsonb_typeof(item.value) <> 'object' then '{}'
@@ -54,11 +50,10 @@ begin atomic
         _other_property_problems.root,
         rule.schema,
         part.given,
-        part.paths,
         _other_property_problems.depth + 1
     ) as found
     where rule.schema is not null;
 end;
 
-comment on function _other_property_problems(jsonb, jsonb, jsonb[], text[], integer) is
+comment on function _other_property_problems(jsonb, jsonb, jsonb[], integer) is
     'What is wrong with properties that a schema knows by pattern or not at all, and with names.';

@@ -2,7 +2,7 @@
 -- any. Saves trying alternatives that cannot fit, and complaining about each of them.
 
 create function _schema_types(root jsonb, schema jsonb)
-returns text[]
+returns jsonb
 language plpgsql
 stable
 set search_path from current
@@ -12,17 +12,16 @@ declare
 begin
     for hop in 1..20 loop
         if jsonb_typeof(v_schema) <> 'object' then
-            return case when v_schema = 'false' then '{}' end;
+            return case when v_schema = 'false' then '[]' end;
         elsif v_schema ? 'type' then
-            return array(select jsonb_array_elements_text('[]'::jsonb || (v_schema -> 'type')));
+            return '[]'::jsonb || (v_schema -> 'type');
         elsif v_schema ? 'enum' then
-            return array(
-                select distinct jsonb_typeof(allowed.value)
+            return (
+                select coalesce(jsonb_agg(distinct jsonb_typeof(allowed.value)), '[]')
                 from jsonb_array_elements(v_schema -> 'enum') as allowed (value)
-                order by 1
             );
         elsif v_schema ? 'const' then
-            return array[jsonb_typeof(v_schema -> 'const')];
+            return jsonb_build_array(jsonb_typeof(v_schema -> 'const'));
         elsif v_schema ? '$ref' then
             v_schema := root #> _schema_pointer(v_schema ->> '$ref');
         else

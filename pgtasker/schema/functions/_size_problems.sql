@@ -1,17 +1,16 @@
 -- _size_problems: how many items an array may have, how many properties an object, and no item
 -- twice, on many values at once.
 
-create function _size_problems(schema jsonb, given jsonb[], paths text[])
+create function _size_problems(schema jsonb, given jsonb[])
 returns table (place integer, path text, message text)
 language sql
 stable
 begin atomic
     select
         item.place::integer,
-        item.path,
+        '',
         format('must have %s %s %s, not %s', rule.bound, rule.words, size.noun, size.number)
-    from unnest(_size_problems.given, _size_problems.paths) with ordinality
-        as item (value, path, place)
+    from unnest(_size_problems.given) with ordinality as item (value, place)
     cross join lateral (
         select
             'items' as noun,
@@ -34,9 +33,8 @@ begin atomic
     ) as rule (words, bound, holds)
     where not rule.holds
     union all
-    select item.place::integer, item.path, 'must not have an item twice'
-    from unnest(_size_problems.given, _size_problems.paths) with ordinality
-        as item (value, path, place)
+    select item.place::integer, '', 'must not have an item twice'
+    from unnest(_size_problems.given) with ordinality as item (value, place)
     where _size_problems.schema -> 'uniqueItems' = 'true'
         and case when jsonb_typeof(item.value) = 'array' then
             jsonb_array_length(item.value) <> (
@@ -46,5 +44,5 @@ begin atomic
         end;
 end;
 
-comment on function _size_problems(jsonb, jsonb[], text[]) is
+comment on function _size_problems(jsonb, jsonb[]) is
     'Which arrays and objects are too small or too large for a schema, or repeat an item.';

@@ -1,14 +1,14 @@
 -- _text_problems: length and pattern of strings in a schema, on many values at once. Lengths count
 -- characters, and a pattern may match anywhere unless it is anchored.
 
-create function _text_problems(schema jsonb, given jsonb[], paths text[])
+create function _text_problems(schema jsonb, given jsonb[])
 returns table (place integer, path text, message text)
 language sql
 stable
 begin atomic
     select
         item.place::integer,
-        item.path,
+        '',
         format(
             rule.template,
             left(_text_problems.schema ->> rule.keyword, 200),
@@ -24,8 +24,7 @@ begin atomic
             _schema_pattern(_text_problems.schema ->> 'pattern') as pattern
         offset 0
     ) bound
-    cross join unnest(_text_problems.given, _text_problems.paths) with ordinality
-        as item (value, path, place)
+    cross join unnest(_text_problems.given) with ordinality as item (value, place)
     cross join lateral (
         select case when jsonb_typeof(item.value) = 'string' then item.value #>> '{}' end as value
         offset 0
@@ -51,5 +50,5 @@ begin atomic
     where not rule.holds;
 end;
 
-comment on function _text_problems(jsonb, jsonb[], text[]) is
+comment on function _text_problems(jsonb, jsonb[]) is
     'Which strings are too short or too long for a schema, or do not match its pattern.';
