@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from psycopg import AsyncConnection
 
 from pgtasker import surface
-from pgtasker.async_access import access_to
-from pgtasker.async_waiting import AsyncWaiting
+from pgtasker.clients.async_access import access_to
+from pgtasker.clients.async_waiting import AsyncWaiting
 from pgtasker.dsn import resolve_schema
 from pgtasker.rows import (
     Explanation,

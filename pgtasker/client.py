@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from psycopg import Connection
 
 from pgtasker import surface
-from pgtasker.access import access_to
+from pgtasker.clients.access import access_to
+from pgtasker.clients.waiting import Waiting
 from pgtasker.dsn import resolve_schema
 from pgtasker.rows import (
     Explanation,
@@ -33,7 +34,6 @@ from pgtasker.rows import (
     Violation,
 )
 from pgtasker.typed import typed
-from pgtasker.waiting import Waiting
 from pgtasker.workflow import Workflow, identity
 
 if TYPE_CHECKING:

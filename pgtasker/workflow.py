@@ -19,9 +19,9 @@ from typing import Any, TypeVar, Unpack, overload
 
 from pgtasker import declarations
 from pgtasker.errors import WorkflowError
-from pgtasker.problems import CONTEXT
 from pgtasker.rows import Json
 from pgtasker.typed import Typed, asks_for_reading, typed
+from pgtasker.typed.problems import CONTEXT
 from pgtasker.workflow_step import (
     RESERVED,
     Backoff,

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 from pgtasker import payload
-from pgtasker.annotations import RETURN, innermost, local_types, resolved
 from pgtasker.errors import PayloadError, WorkflowError
 from pgtasker.rows import Json
 from pgtasker.typed import Typed, asks_for_reading, typed
+from pgtasker.typed.annotations import RETURN, innermost, local_types, resolved
 
 DEFAULT_QUEUE = "default"
 RESERVED = ("context", "step")

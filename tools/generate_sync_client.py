@@ -2,7 +2,7 @@
 
 Responsible for the translation, word by word; `--check` only says whether the files are as they
 would be written. Whatever reads differently in two twins belongs into WORDS, never into a generated
-file; what cannot be translated word by word is in pgtasker/twins.py.
+file; what cannot be translated word by word is in pgtasker/clients/twins.py.
 
     python tools/generate_sync_client.py [--check]
 """
@@ -15,7 +15,12 @@ import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "pgtasker"
-SOURCES = ("async_client.py", "async_access.py", "async_listening.py", "async_waiting.py")
+SOURCES = (
+    "async_client.py",
+    "clients/async_access.py",
+    "clients/async_listening.py",
+    "clients/async_waiting.py",
+)
 
 NOTE = "The synchronous twin is generated from this module by {tool}."
 TWIN_NOTE = "Generated from {source}: change that file, then run {tool}."

@@ -22,8 +22,8 @@ import pgtasker
 from pgtasker.client import Client
 from pgtasker.dsn import connection_string, resolve_dsn, resolve_schema, shown
 from pgtasker.errors import EngineError, PgtaskerError, one_line
-from pgtasker.logs import redactor
 from pgtasker.rows import TaskStep
+from pgtasker.service.logs import redactor
 
 F = TypeVar("F", bound=Callable[..., Any])
 

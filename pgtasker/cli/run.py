@@ -13,14 +13,14 @@ from typing import Any
 
 import click
 
-from pgtasker import logs
 from pgtasker.cli.base import Settings, database_options
 from pgtasker.loading import load_workflows
-from pgtasker.probes import Probes
 from pgtasker.runner import Runner
 from pgtasker.runner.coordination import Coordination, EventDriven, Polling, UntilEmpty
-from pgtasker.supervised import line_to_supervisor, run_supervised
-from pgtasker.supervisor import Supervisor, command_of
+from pgtasker.service import logs
+from pgtasker.service.probes import Probes
+from pgtasker.service.supervised import line_to_supervisor, run_supervised
+from pgtasker.service.supervisor import Supervisor, command_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

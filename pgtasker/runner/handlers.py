@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from pgtasker.errors import InvalidPayload
-from pgtasker.problems import combined
 from pgtasker.rows import ClaimedStep
+from pgtasker.typed.problems import combined
 from pgtasker.workflow import Workflow
 from pgtasker.workflow_step import RESERVED, WorkflowStep
 

@@ -18,10 +18,10 @@ from psycopg import AsyncConnection, Connection
 from psycopg.pq import TransactionStatus
 
 from pgtasker import surface
-from pgtasker.access import Joined
-from pgtasker.async_access import AsyncJoined
 from pgtasker.async_client import AsyncClient
 from pgtasker.client import Client
+from pgtasker.clients.access import Joined
+from pgtasker.clients.async_access import AsyncJoined
 from pgtasker.errors import ConfigurationError
 from pgtasker.testing.attempts import execute, execute_async
 from pgtasker.testing.drive import Attempt, Ending, Script

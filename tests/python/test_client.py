@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pgtasker import AsyncClient, Client, PayloadError, surface, twins
-from pgtasker.given import hurried
+from pgtasker import AsyncClient, Client, PayloadError, surface
+from pgtasker.clients import twins
+from pgtasker.clients.given import hurried
 
 GENERATOR = Path(__file__).parents[2] / "tools" / "generate_sync_client.py"
 

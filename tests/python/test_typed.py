@@ -30,8 +30,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgtasker import InvalidContext, InvalidPayload, PayloadError
-from pgtasker.annotations import local_types
 from pgtasker.typed import Typed, typed
+from pgtasker.typed.annotations import local_types
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ import psycopg
 import pytest
 import structlog
 
-from pgtasker import logs
 from pgtasker.dsn import resolve_dsn, shown
 from pgtasker.errors import ConfigurationError
+from pgtasker.service import logs
 
 SECRET = "s3cr/et+tail's"
 QUOTED = SECRET.replace("'", "\\'")

@@ -14,9 +14,9 @@ from urllib.error import HTTPError
 
 import pytest
 
-from pgtasker import probes
 from pgtasker.errors import ConfigurationError
-from pgtasker.probes import Probes, Systemd
+from pgtasker.service import probes
+from pgtasker.service.probes import Probes, Systemd
 
 PATIENCE = 20.0  # seconds; reached only by a test that fails
 

@@ -17,11 +17,12 @@ from typing import cast
 import psycopg
 import pytest
 
-from pgtasker import Client, installer, supervisor
+from pgtasker import Client, installer
 from pgtasker.cli.run import Options
 from pgtasker.runner import Runner
-from pgtasker.supervised import line_to_supervisor, run_supervised
-from pgtasker.supervisor import Supervisor
+from pgtasker.service import supervisor
+from pgtasker.service.supervised import line_to_supervisor, run_supervised
+from pgtasker.service.supervisor import Supervisor
 
 PATIENCE = 30.0  # seconds; reached only by a test that fails
 

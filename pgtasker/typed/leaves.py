@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from pgtasker.errors import Problem
-from pgtasker.problems import fits, kind_of, wrong_kind
 from pgtasker.rows import Json
-from pgtasker.schemas import Schema, bare, inlined
+from pgtasker.typed.problems import fits, kind_of, wrong_kind
+from pgtasker.typed.schemas import Schema, bare, inlined
 
 KINDS = ("null", "boolean", "integer", "number", "string", "array", "object")
 LONGEST_VALUE = 100  # characters of a value in an error

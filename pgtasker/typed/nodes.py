@@ -15,10 +15,10 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from pgtasker.errors import Problem
-from pgtasker.problems import fits, kind_of, member, wrong_kind
 from pgtasker.rows import Json
-from pgtasker.schemas import Schema
-from pgtasker.type_leaves import converted
+from pgtasker.typed.leaves import converted
+from pgtasker.typed.problems import fits, kind_of, member, wrong_kind
+from pgtasker.typed.schemas import Schema
 
 _REFUSED = (ValueError, TypeError, AssertionError)  # with what a __post_init__ refuses its fields
 

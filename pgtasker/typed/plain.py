@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pgtasker import payload
-from pgtasker.annotations import fields_of, is_structured, parts, unaliased
 from pgtasker.errors import Problem
-from pgtasker.problems import invalid
 from pgtasker.rows import Json
-from pgtasker.type_leaves import LeafNode, is_known
-from pgtasker.type_nodes import (
+from pgtasker.typed.annotations import fields_of, is_structured, parts, unaliased
+from pgtasker.typed.leaves import LeafNode, is_known
+from pgtasker.typed.nodes import (
     Definitions,
     DictNode,
     ListNode,
@@ -29,6 +28,7 @@ from pgtasker.type_nodes import (
     TupleNode,
     UnionNode,
 )
+from pgtasker.typed.problems import invalid
 
 _LISTS: dict[Any, Callable[[Any], Any]] = {
     list: list,

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from pgtasker.annotations import fields_of, is_model, is_structured, parts
-from pgtasker.plain_types import PlainType
 from pgtasker.rows import Json
+from pgtasker.typed.annotations import fields_of, is_model, is_structured, parts
+from pgtasker.typed.plain import PlainType
 
 _PYDANTIC = ("pydantic", "pydantic_core", "annotated_types")
 
@@ -40,7 +40,7 @@ def typed(annotation: Any, local: Mapping[str, Any] | None = None) -> Typed | No
         return None
     if not _is_of_pydantic(annotation, local or {}):
         return PlainType(annotation, local or {})
-    from pgtasker.pydantic_types import PydanticType  # whoever has a model has pydantic
+    from pgtasker.typed.pydantic_models import PydanticType  # whoever has a model has pydantic
 
     return PydanticType(annotation)
 

@@ -15,9 +15,9 @@ import socket
 import threading
 from contextlib import suppress
 
-from pgtasker.probes import body
 from pgtasker.runner import Runner
-from pgtasker.supervisor import ENVIRONMENT, FAREWELL
+from pgtasker.service.probes import body
+from pgtasker.service.supervisor import ENVIRONMENT, FAREWELL
 
 REPORT_EVERY = 1.0  # seconds
 BEGINNING = 0.1  # seconds between reports until the runner is ready

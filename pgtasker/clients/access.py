@@ -20,10 +20,10 @@ from psycopg import Connection
 from psycopg.pq import TransactionStatus
 
 from pgtasker import surface
+from pgtasker.clients.given import hurried, kind_of, require_open
+from pgtasker.clients.twins import resolved
 from pgtasker.dsn import connection_string, resolve_dsn
 from pgtasker.errors import ConfigurationError
-from pgtasker.given import hurried, kind_of, require_open
-from pgtasker.twins import resolved
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool

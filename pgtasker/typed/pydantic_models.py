@@ -17,9 +17,9 @@ import pydantic_core
 
 from pgtasker import payload
 from pgtasker.errors import PayloadError, Problem
-from pgtasker.problems import invalid, kind_of, member, wrong_kind
 from pgtasker.rows import Json
-from pgtasker.schemas import Schema, bare
+from pgtasker.typed.problems import invalid, kind_of, member, wrong_kind
+from pgtasker.typed.schemas import Schema, bare
 
 # The first after which the type reads what it wrote is taken: a model may forbid the fields that it
 # computes, or have a default that it would refuse.

@@ -1,0 +1,1 @@
+"""What the two clients are made of: whose connection is used, and how they wait."""
