@@ -52,7 +52,7 @@ class Control:
             except Trouble as error:
                 if not self._enlisted:
                     if needs_a_person(error):
-                        raise ConfigurationError(_refusal(error)) from error
+                        raise ConfigurationError(_cannot_connect(error)) from error
                     if not is_transient(error):
                         raise
                 await self._link.recover(error)
@@ -60,8 +60,7 @@ class Control:
     async def _enlist(self) -> int:
         """Register, or on a new connection take up again what stands for the runner."""
         shared, execute = self._shared, self._link.execute
-        version = await execute(surface.get_setting("schema_version"))
-        require_understood(version or "", self._options.schema)
+        self._check(await execute(surface.get_setting("schema_version")) or "")
         while self._to_register:
             document = self._to_register[0].definition()
             await execute(surface.register_workflow(document, replace=self._options.replace))
@@ -131,6 +130,17 @@ class Control:
         for claim_id in lost:
             shared.executions.settle(claim_id, None)
 
+    def _check(self, version: str) -> None:
+        """Raise ConfigurationError if the schema is too new, and say if it is old."""
+        require_understood(version, self._options.schema)
+        if _comparable(version) < _comparable(SCHEMA_VERSION) and not self._enlisted:
+            self._shared.log.warning(
+                "schema is older than this package",
+                schema_version=version,
+                package_has=SCHEMA_VERSION,
+                advice="pgtasker upgrade",
+            )
+
     def _metadata(self) -> dict[str, Json]:
         from pgtasker import __version__  # the table of contents imports this module
 
@@ -155,7 +165,7 @@ def _comparable(version: str) -> tuple[list[int], bool]:
     return [*parts, *[0] * (3 - len(parts))], not dash
 
 
-def _refusal(error: BaseException) -> str:
+def _cannot_connect(error: BaseException) -> str:
     said = " ".join(one_line(error).split())
-    reason = said.rpartition("FATAL: ")[2].strip() or said
-    return f"the database lets nobody in: {reason}: put the DSN right, or the access there"
+    reason = said.rpartition("FATAL: ")[2]
+    return f"cannot connect: {reason}: put the DSN right, or what the server allows"

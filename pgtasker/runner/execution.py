@@ -35,6 +35,7 @@ from pgtasker.workflow import WorkflowStep
 
 UNKNOWN_HANDLER_DELAY = 10.0  # seconds until a step that this runner cannot execute is tried again
 HELD = 365 * 86400.0  # seconds that the database gives an attempt that waits for its turn
+LOST_GRACE = 5.0  # seconds for a handler that was told by ClaimLost to end by itself
 LATE = 0.5  # seconds after the claim from which a beginning is told to the database
 
 Extend = Callable[[Attempt, float | None, Json], Awaitable[None]]
@@ -182,7 +183,11 @@ class Executions:
         try:
             await self._ask_for_time(attempt, timeout, progress)
         except ClaimLost:
-            self.settle(claim_id, None, stop=False)  # the handler learns it from this error
+            # The handler learns it from this error, and has a moment to act on it.
+            execution = self._open.get(claim_id)
+            if execution is not None:
+                self.settle(claim_id, None, stop=False)
+                asyncio.get_running_loop().call_later(LOST_GRACE, execution.task.cancel)
             raise
 
     # The course of an attempt.

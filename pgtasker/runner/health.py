@@ -2,7 +2,7 @@
 
 Responsible for the pulse (a tick on the loop, looked at from a thread of its own) and for naming
 who holds up the loop: while it does not turn, no lease is renewed. Telling others is left to
-`pgtasker.probes`, ending a process that is not live to whoever supervises it.
+`pgtasker.service.probes`, ending a process that is not live to whoever supervises it.
 """
 
 from __future__ import annotations

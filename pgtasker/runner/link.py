@@ -25,7 +25,9 @@ Trouble = (psycopg.Error, NotInstalled, OSError)
 _REFUSED = re.compile(
     r"authentication failed|no password supplied|pg_hba\.conf|not permitted to log in"
     r'|(role|user|database) ".*" does not exist|permission denied for database'
+    r"|SSL was required|certificate|unrecognized configuration parameter"
 )
+_IMPOSSIBLE = re.compile(r"connection is bad: (invalid|definition of)|could not match \d+ ")
 
 
 class Link:
@@ -100,15 +102,16 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def needs_a_person(error: BaseException) -> bool:
-    """Whether the server let nobody in, for a reason that does not go away by itself.
+    """Whether a connection failed for a reason that does not go away by itself.
 
     libpq gives no SQLSTATE for it, only words. Of several hosts none may be merely away. Words in
     another language count as passing trouble: retrying what cannot succeed only costs log lines.
     """
     if not isinstance(error, psycopg.OperationalError) or error.sqlstate is not None:
         return False
-    if error.pgconn is not None and error.pgconn.needs_password:
+    said = str(error)
+    if (error.pgconn is not None and error.pgconn.needs_password) or _IMPOSSIBLE.match(said):
         return True
-    _, _, each = str(error).partition("Multiple connection attempts failed.")
-    failures = [line for line in (each or str(error)).splitlines() if " failed: " in line]
+    _, _, each = said.partition("Multiple connection attempts failed.")
+    failures = [line for line in (each or said).splitlines() if " failed: " in line]
     return bool(failures) and all(_REFUSED.search(failure) for failure in failures)

@@ -251,6 +251,24 @@ def test_a_handler_learns_from_extend_that_its_claim_is_lost():
     assert learnt == [True, True]
 
 
+def test_a_handler_that_ignores_the_loss_of_its_claim_is_stopped(monkeypatch: pytest.MonkeyPatch):
+    """After a moment, like any other whose claim is lost."""
+    monkeypatch.setattr(execution, "LOST_GRACE", 0.01)
+
+    async def work(step: AsyncStep) -> None:
+        with suppress(ClaimLost):
+            await step.heartbeat()
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        bench = Bench(work)
+        bench.refusal = ClaimLost("lost")
+        bench.executions.begin(claim())
+        await bench.until(lambda: bench.executions.occupied == 0)
+
+    run(scenario)
+
+
 def test_a_step_knows_its_attempt():
     """Ids, attempt, limit, inputs and tags are those of the claim."""
     seen: list[Step] = []
