@@ -102,5 +102,5 @@ def test_the_image_runs_a_command_that_there_is():
     [command] = re.findall(r"^CMD (\[.+\])$", text, re.MULTILINE)
     assert parsed(yaml.safe_load(command))["modules"] == ("quickstart.py",)
     assert 'ENTRYPOINT ["pgtasker"]' in text
-    for source in re.findall(r"/src/(\S+\.\w+)", text):
-        assert (ROOT / source).exists()
+    for sources in re.findall(r"^COPY (.+) \S+$", text, re.MULTILINE):
+        assert all((ROOT / source).exists() for source in sources.split())
