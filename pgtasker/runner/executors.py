@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import queue
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from pgtasker.errors import WorkflowError
@@ -65,15 +68,17 @@ class AsyncExecutor:
 
 
 class ThreadExecutor:
-    """Plain functions, each attempt in a daemon thread of its own.
+    """Plain functions, each attempt in a daemon thread that nobody else uses meanwhile.
 
     A thread cannot be stopped: it keeps its slot until its handler returns, which can look at
-    `step.cancelled`. A pool would not do: it waits at exit for threads that hang.
+    `step.cancelled`. The pool of the standard library would not do: at exit it waits for threads
+    that hang.
     """
 
     capacity: int | None = None
 
     def __init__(self) -> None:
+        self._idle: list[_Thread] = []
         self._pending: set[asyncio.Future[Outcome]] = set()
 
     def check(self, step: WorkflowStep) -> None:
@@ -83,15 +88,8 @@ class ThreadExecutor:
     async def execute(self, attempt: Attempt) -> Outcome:
         """Call the handler in a thread with a copy of the context variables."""
         await attempt.begin()
-        loop = asyncio.get_running_loop()
-        pending: asyncio.Future[Outcome] = loop.create_future()
-        thread = threading.Thread(
-            target=contextvars.copy_context().run,
-            args=(_call, attempt, loop, pending),
-            name=attempt.step.name,
-            daemon=True,
-        )
-        thread.start()
+        thread = self._idle.pop() if self._idle else _Thread()
+        pending = thread.call(attempt)
         self._pending.add(pending)
         try:
             while True:
@@ -102,11 +100,45 @@ class ThreadExecutor:
                         raise
         finally:
             self._pending.discard(pending)
+            if pending.cancelled():
+                thread.end()
+            else:
+                self._idle.append(thread)
 
     async def close(self) -> None:
-        """Wait for nobody; the threads end with the process."""
+        """Wait for nobody; threads whose handlers hang end with the process."""
         for pending in self._pending:
             pending.cancel()
+        for thread in self._idle:
+            thread.end()
+        self._idle.clear()
+
+
+class _Thread:
+    """A thread that calls one handler after the other."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def call(self, attempt: Attempt) -> asyncio.Future[Outcome]:
+        """Call a handler; its outcome."""
+        loop = asyncio.get_running_loop()
+        pending: asyncio.Future[Outcome] = loop.create_future()
+        self._thread.name = attempt.step.name
+        context = contextvars.copy_context()
+        self._calls.put(partial(context.run, _call, attempt, loop, pending))
+        return pending
+
+    def end(self) -> None:
+        """End it, once it is idle."""
+        self._calls.put(None)
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+            del call  # and with it what the handler was given
 
 
 def require_plain(step: WorkflowStep) -> None:

@@ -46,6 +46,29 @@ def test_coroutines_run_on_the_loop_and_functions_in_threads():
     run(scenario)
 
 
+def test_a_thread_is_used_again_and_keeps_nothing_of_the_attempt_before():
+    """Its context variables are those of each attempt; it bears the name of the step."""
+    mark = contextvars.ContextVar("mark", default="unset")
+
+    def work() -> list[Any]:
+        before = mark.get()
+        mark.set("set")
+        return [threading.get_ident(), threading.current_thread().name, before]
+
+    async def scenario() -> None:
+        bench = Bench(work)
+        for number in (1, 2):
+            bench.executions.begin(claim(claim_id=number))
+            await bench.until(lambda: bench.executions.occupied == 0)
+        first, second = (report["results"] for report in bench.reported().values())
+        assert first == second == [first[0], "work", "unset"]
+        threads = threading.active_count()
+        await bench.executions.close(PATIENCE)
+        await reached(lambda: threading.active_count() < threads)
+
+    run(scenario)
+
+
 def test_even_an_exit_ends_the_attempt_and_not_the_runner():
     """sys.exit in a handler is a failed attempt, on the loop and in a thread."""
 
