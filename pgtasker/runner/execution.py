@@ -91,6 +91,11 @@ class Executions:
         return len(self._occupied)
 
     @property
+    def open(self) -> int:
+        """How many attempts are not decided yet; may be asked in any thread."""
+        return len(self._open)
+
+    @property
     def claims(self) -> list[int]:
         """The claims whose outcome is still open."""
         return list(self._open)

@@ -277,7 +277,8 @@ def _pickled(step: WorkflowStep) -> bytes:
 def _finding_main() -> dict[str, Any]:
     """With what a worker finds the main module of this process; empty if it cannot."""
     data = spawn.get_preparation_data("worker")
-    return {name: value for name, value in data.items() if name.startswith("init_main")}
+    main = {name: value for name, value in data.items() if name.startswith("init_main")}
+    return {**main, "sys_argv": data["sys_argv"]} if main else {}
 
 
 def _can_be_found(module: str) -> bool:

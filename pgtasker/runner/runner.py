@@ -98,7 +98,8 @@ class Runner:
                 **(executors or {}),
             },
         )
-        _check_executors(self._options)
+        if not worker.loading_main:  # where the runner is made again, only to find a function
+            _check_executors(self._options)
         self._log = structlog.get_logger("pgtasker").bind(runner=self.name)
         self._shared = Shared(self._options, self._log)
         self._control = Control(self._shared)
@@ -141,7 +142,7 @@ class Runner:
             stopping=shared.stopping,
             runner=self.name,
             runner_id=shared.runner_id,
-            running=len(shared.executions.claims),
+            running=shared.executions.open,
             unreported=len(shared.reports),
             last_heartbeat_age=age,
             stalled=stalled,
@@ -168,10 +169,10 @@ class Runner:
         ]
         try:
             await self._during(loops, lambda: shared.stopping)
-            self._log.info("runner stopping", running=len(shared.executions.claims))
+            self._log.info("runner stopping", running=shared.executions.open)
             shared.executions.release(held_only=True)
             await self._during(
-                loops, lambda: shared.hurried or not shared.executions.claims, options.grace
+                loops, lambda: shared.hurried or not shared.executions.open, options.grace
             )
             shared.executions.release()
             await self._during(loops, lambda: not shared.reports, FAREWELL)

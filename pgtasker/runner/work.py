@@ -98,7 +98,7 @@ class Work:
     async def _end_if_over(self) -> None:
         """One pass is over when there is nothing to do now and for as long as it may wait."""
         shared, patience = self._shared, self._shared.options.coordination.patience
-        if patience is None or shared.executions.claims or len(shared.reports):
+        if patience is None or shared.executions.open or len(shared.reports):
             return
         try:
             ready, due_in = await self._link.execute(surface.queue_outlook(shared.options.queues))

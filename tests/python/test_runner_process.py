@@ -115,3 +115,46 @@ def test_a_second_signal_releases_at_once(processes: Processes, db: Session):
     assert process.wait(PATIENCE) == 0
     step = db.step(task_id, "work")
     assert (step.state, step.attempts) == ("pending", 0)
+
+
+SCRIPT = """
+import sys
+from pgtasker import Runner, UntilEmpty, Workflow
+
+flow = Workflow("flow")
+
+@flow.step(executor="process")
+def work():
+    return "done"
+
+runner = Runner(sys.argv[1], [flow], schema=sys.argv[2], coordination=UntilEmpty())
+{guard}runner.run_forever()
+"""
+
+
+@pytest.mark.newest_only
+@pytest.mark.parametrize("guard", ["", 'if __name__ == "__main__": '])
+def test_a_script_that_starts_a_runner_without_a_guard_fails_its_steps_clearly(
+    database: Database, db: Session, tmp_path: Path, guard: str
+):
+    """A worker process loads the script to find the function: that must not start a runner."""
+    database.set_clock(None)
+    db.define("work")
+    task_id = db.start()
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(guard=guard))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ended = subprocess.run(
+        [sys.executable, script, database.dsn, database.schema],
+        stdout=subprocess.DEVNULL,
+        env=environment,
+        timeout=PATIENCE,
+    )
+    assert ended.returncode == 0
+    [task] = db.call("get_task", task_id=task_id)
+    if guard:
+        assert task.results == {"work": "done"}
+    else:
+        assert 'start it under if __name__ == "__main__"' in task.error["work"]["message"]
+    assert db.step(task_id, "work").attempts == 1
+    assert len(db.call("list_runners")) == 1
