@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
 import time
 
 from pgtasker import surface
 from pgtasker.errors import ConfigurationError, RunnerExpired, one_line
-from pgtasker.installer import SCHEMA_VERSION
 from pgtasker.rows import Json
 from pgtasker.runner.link import (
     LONGEST_PAUSE,
@@ -26,6 +24,7 @@ from pgtasker.runner.link import (
     needs_a_person,
 )
 from pgtasker.runner.shared import Shared
+from pgtasker.schema_files import SCHEMA_VERSION, is_newer
 
 LOCK_PATIENCE = 1.0  # seconds that a heartbeat waits for an advance before it asks for less
 LONGEST_WAIT = 1.0  # seconds between two looks of the control loop at what the work loop found
@@ -133,7 +132,7 @@ class Control:
     def _check(self, version: str) -> None:
         """Raise ConfigurationError if the schema is too new, and say if it is old."""
         require_understood(version, self._options.schema)
-        if _comparable(version) < _comparable(SCHEMA_VERSION) and not self._enlisted:
+        if version != SCHEMA_VERSION and not self._enlisted:
             self._shared.log.warning(
                 "schema is older than this package",
                 schema_version=version,
@@ -151,18 +150,11 @@ class Control:
 
 def require_understood(version: str, schema: str) -> None:
     """Raise ConfigurationError if the schema is newer than what this package knows."""
-    if _comparable(version) > _comparable(SCHEMA_VERSION):
+    if is_newer(version):
         raise ConfigurationError(
             f'schema "{schema}" is version {version}, this pgtasker understands up '
             f"to {SCHEMA_VERSION}: upgrade the package"
         )
-
-
-def _comparable(version: str) -> tuple[list[int], bool]:
-    """A semantic version for comparison; one with a suffix (1.0.0-rc1) comes before the release."""
-    numbers, dash, _ = version.partition("+")[0].partition("-")
-    parts = [int(part) for part in re.findall(r"\d+", numbers)]
-    return [*parts, *[0] * (3 - len(parts))], not dash
 
 
 def _cannot_connect(error: BaseException) -> str:

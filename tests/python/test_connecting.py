@@ -14,9 +14,9 @@ from psycopg.conninfo import make_conninfo
 from structlog.testing import capture_logs
 
 from pgtasker import ConfigurationError, Runner, Workflow
-from pgtasker.installer import SCHEMA_VERSION
 from pgtasker.runner.control import require_understood
 from pgtasker.runner.link import needs_a_person
+from pgtasker.schema_files import SCHEMA_VERSION
 
 from ..support.databases import Database
 from .bench import reached, run
@@ -181,7 +181,7 @@ def test_a_server_that_is_not_there_is_waited_for(tmp_path: Path, logged: list[A
 def test_a_schema_is_understood_up_to_the_version_that_the_package_installs(
     version: str, understood: bool
 ):
-    """By semantic order: 10 comes after 9, and a release after its candidates."""
+    """By its numbers: 10 comes after 9; a candidate counts as its release."""
     if understood:
         require_understood(version, "pgtasker")
         return
