@@ -43,7 +43,8 @@ class ProcessExecutor:
     for each processor).
 
     A worker executes one attempt at a time. If it dies, that attempt has failed, may be retried,
-    and says how; if the attempt no longer counts, the worker is killed, with all that it started.
+    and says how; if the attempt no longer counts, the worker is killed. What handlers started there
+    ends with it, unless they gave it a session of its own.
     """
 
     def __init__(self, size: int | None = None) -> None:
@@ -246,6 +247,11 @@ def _open(number: int) -> subprocess.Popen[bytes]:
 
 
 def _reap(process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, tell: Any) -> None:
+    if hasattr(os, "waitid"):  # not on every macOS
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        # Its number cannot be given to another before `wait`: what it started ends with it.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     code = process.wait()
     with suppress(RuntimeError):  # the loop is closed: nobody waits any more
         loop.call_soon_threadsafe(tell, code)

@@ -110,10 +110,17 @@ def fail(context: dict[str, Any]) -> Any:
     return {1, 2}
 
 
-def fork() -> str:
+def fork(context: dict[str, Any]) -> None:
     """Leaves a fork behind that holds every file open, and then dies."""
+    begun = Path(context["begun"])
     if os.fork() == 0:
-        time.sleep(3600)
+        if context["own_session"]:
+            os.setsid()
+        begun.write_text(f"{os.getpid()}\n")
+        time.sleep(60)
+        os._exit(0)
+    while not begun.exists():
+        time.sleep(0.001)
     os._exit(4)
 
 

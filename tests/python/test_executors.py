@@ -300,12 +300,21 @@ def test_failures_mean_the_same_as_elsewhere(floor: Floor):
     floor.run(scenario)
 
 
-def test_a_fork_that_holds_the_line_does_not_hide_the_death_of_its_worker(floor: Floor):
-    """The runner notices by the process itself."""
+@pytest.mark.parametrize("own_session", [False, True])
+def test_a_fork_does_not_hide_the_death_of_its_worker(
+    floor: Floor, tmp_path: Path, own_session: bool
+):
+    """It is killed too, but for one in a session of its own, which may hold the line to us."""
+    begun = tmp_path / "begun"
 
     async def scenario() -> None:
         bench = floor.bench(process_steps.fork)
-        assert "exit code 4" in (await bench.outcome())["error"]["message"]
+        context = {"begun": str(begun), "own_session": own_session}
+        assert "exit code 4" in (await bench.outcome(context=context))["error"]["message"]
+        (fork,) = await written(begun)
+        if own_session:
+            os.kill(fork, signal.SIGKILL)
+        await reached(lambda: not alive(fork))
 
     floor.run(scenario)
 
