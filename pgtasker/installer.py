@@ -20,6 +20,7 @@ from pgtasker.schema_files import SCHEMA_VERSION as SCHEMA_VERSION
 from pgtasker.schema_files import Objects, install_pieces, is_newer, objects
 
 OLDEST_SERVER = 150000
+LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 # The kinds of objects, in the order in which they are dropped: their catalog, and the function that
 # finds one by its name.
@@ -281,9 +282,11 @@ def qualified(schema: str, name: str) -> str:
 
 @contextmanager
 def failures_in(name: str, text: str, verb: str = "install") -> Iterator[None]:
-    """Say in which file and line a statement failed."""
+    """Say in which file and line a statement failed; that it found a lock taken is no failure."""
     try:
         yield
+    except LOCKED:
+        raise
     except psycopg.Error as error:
         position = int(error.diag.statement_position or 0)
         line = f" line {text.count(chr(10), 0, position) - 1}" if position else ""

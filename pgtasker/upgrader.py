@@ -25,6 +25,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from pgtasker.installer import (
+    LOCKED,
     InstallError,
     failures_in,
     lock,
@@ -153,7 +154,7 @@ def upgrade(
                 conn.cursor(row_factory=tuple_row) as cursor,
             ):
                 return _Upgrading(cursor, schema).run()
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+        except LOCKED:
             holders = _holders(conn, schema)
             if time.monotonic() > deadline:
                 raise InstallError(

@@ -309,6 +309,33 @@ def test_an_upgrade_waits_for_others_without_holding_them_up(
 
 
 @pytest.mark.newest_only
+@pytest.mark.parametrize(("relation", "content"), [("things", NEW), ("listed", OLD)])
+def test_an_upgrade_waits_for_readers_too(
+    conn: psycopg.Connection[Any],
+    files: Files,
+    empty_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+    relation: str,
+    content: dict[str, str],
+) -> None:
+    """A report that is not yet committed holds up a migration, or a view that is replaced."""
+    monkeypatch.setattr(upgrader, "LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr(upgrader, "PAUSE", 0.01)
+    installer.install(conn, "app")
+    files.become(content, "1.0.0")
+    waited_for: list[str] = []
+    with psycopg.connect(empty_dsn, application_name="report") as reader:
+        reader.execute(f"select from app.{relation}".encode())
+
+        def ended(holders: str) -> None:
+            waited_for.append(holders)
+            reader.commit()
+
+        assert upgrader.upgrade(conn, "app", told=ended).after == "1.0.0"
+    assert "report, idle in transaction" in waited_for[0]
+
+
+@pytest.mark.newest_only
 def test_the_owner_stays_the_owner(conn: psycopg.Connection[Any], files: Files) -> None:
     """Who upgrades does not matter: what is new belongs to whom the rest belongs to."""
     conn.execute("create role pgtasker_test_owner; create role pgtasker_test_other")
