@@ -15,7 +15,7 @@ import socket
 import threading
 from contextlib import suppress
 
-from pgtasker.runner import Runner
+from pgtasker.runner import Runner, loop
 from pgtasker.service.probes import body
 from pgtasker.service.supervisor import ENVIRONMENT, FAREWELL
 
@@ -35,7 +35,7 @@ def line_to_supervisor() -> socket.socket | None:
 
 def run_supervised(runner: Runner, line: socket.socket, grace: float) -> None:
     """Run until the supervisor says `stop` or is gone, or a signal comes."""
-    asyncio.run(_Supervised(runner, line, grace).run())
+    loop.run(_Supervised(runner, line, grace).run())
 
 
 class _Supervised:
@@ -47,11 +47,11 @@ class _Supervised:
         self._ended = threading.Event()
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
+        running = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        for talk in (self._report, self._obey):
-            threading.Thread(target=talk, args=[loop], name="supervision", daemon=True).start()
+            running.add_signal_handler(number, self._stop)
+        for talk, given in ((self._report, []), (self._obey, [running])):
+            threading.Thread(target=talk, args=given, name="supervision", daemon=True).start()
         try:
             await self._runner.run()
         finally:
@@ -66,7 +66,7 @@ class _Supervised:
         self._stop()
         self._runner.stop()
 
-    def _report(self, _: asyncio.AbstractEventLoop) -> None:
+    def _report(self) -> None:
         with suppress(OSError):
             while True:
                 vitals = self._runner.health()
@@ -74,13 +74,13 @@ class _Supervised:
                 if self._ended.wait(REPORT_EVERY if vitals.ready else BEGINNING):
                     return
 
-    def _obey(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _obey(self, running: asyncio.AbstractEventLoop) -> None:
         words = {"stop": self._stop, "hurry": self._hurry}
         with suppress(RuntimeError):  # the loop is closed: this process ends anyway
             with suppress(OSError), self._line.makefile("r") as heard:
                 for word in heard:
-                    loop.call_soon_threadsafe(words[word.strip()])
-            loop.call_soon_threadsafe(self._stop)
+                    running.call_soon_threadsafe(words[word.strip()])
+            running.call_soon_threadsafe(self._stop)
         # The supervisor is gone, and a handler may keep the loop from stopping.
         if not self._ended.wait(self._grace + FAREWELL):
             os._exit(1)

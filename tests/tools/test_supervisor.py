@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -19,7 +20,7 @@ import pytest
 
 from pgtasker import Client, installer
 from pgtasker.cli.run import Options
-from pgtasker.runner import Runner
+from pgtasker.runner import Runner, loop
 from pgtasker.service import supervisor
 from pgtasker.service.supervised import line_to_supervisor, run_supervised
 from pgtasker.service.supervisor import Supervisor
@@ -245,6 +246,25 @@ def test_a_runner_stops_when_its_supervisor_is_gone() -> None:
         await runner.told(1)
 
     assert converse(talk) == 1
+
+
+def test_a_runner_ends_although_a_handler_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does without a supervisor, which would have to kill it."""
+    monkeypatch.setattr(loop, "PATIENCE", 0.01)
+    kept = []
+
+    async def talk(runner: FakeRunner, supervisor: socket.socket) -> None:
+        async def stubborn() -> None:
+            for _ in range(3):  # cancelled twice, it still goes on
+                with suppress(asyncio.CancelledError):
+                    await may_end.wait()
+
+        may_end = asyncio.Event()
+        kept.append(asyncio.create_task(stubborn()))
+        await asyncio.sleep(0)
+
+    assert converse(talk) == 0
+    assert not kept.pop().done()
 
 
 def test_no_dsn_is_on_the_command_line_of_a_process() -> None:
