@@ -190,6 +190,22 @@ def test_several_steps_in_one_statement(db: Session):
     assert db.claim_only("c")
 
 
+def test_tasks_of_all_fates_in_one_statement(db: Session):
+    """One starts, one ends, one fails, one goes on: each is decided for itself."""
+    db.define("a->b", steps={"a": {"skippable": True}, "b": {"skippable": True}})
+    starts, goes_on, fails, ends = db.call("create_tasks", name="flow", contexts=[{}] * 4)
+    db.call("skip_step", workflow_step_id=db.step_id(ends, "a"))
+    db.run(
+        "insert into workflow_step_transitions (workflow_step_id, to_state, runner_id)"
+        " values (%s, 'skipped', null), (%s, 'in_progress', %s), (%s, 'skipped', null),"
+        " (%s, 'error', null)",
+        db.step_id(ends, "b"), db.step_id(starts, "a"), db.runner, db.step_id(goes_on, "a"),
+        db.step_id(fails, "a"),
+    )  # fmt: skip
+    states = [db.state_of(task) for task in (starts, goes_on, fails, ends)]
+    assert states == ["in_progress", "pending", "error", "complete"]
+
+
 def test_one_illegal_row_refuses_the_whole_statement(db: Session):
     """The legal ones beside it do not count."""
     task = db.run_with("a b")

@@ -183,6 +183,25 @@ def test_two_runners_never_get_the_same_step(database: Database):
     assert not {step.task_id for step in mine} & {step.task_id for step in theirs}
 
 
+@pytest.mark.parametrize("step", ["complete", "waiting"])
+def test_a_queue_row_of_a_step_that_cannot_run_is_dropped(db: Session, step: str):
+    """Whoever left it there: the claim looks at the step itself, and goes on with the others."""
+    task = db.run_with("complete->waiting open->waiting")
+    db.complete(db.claim(1)[0])
+    db.run(
+        "insert into step_queue (workflow_step_id, enqueued_at, priority, queue, position)"
+        " values (%s, clock(), 0, 'default', 0)",
+        db.step_id(task, step),
+    )
+    assert names(db.claim(10)) == ["open"]
+    assert db.rows("table step_queue") == []
+    assert db.steps_of(task) == {
+        "complete": "complete",
+        "waiting": "pending",
+        "open": "in_progress",
+    }
+
+
 def test_a_claim_that_rolls_back_leaves_the_step(database: Database):
     """It is claimed again, as the first attempt."""
     db, other = database.main, database.connect()

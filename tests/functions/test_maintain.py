@@ -109,6 +109,40 @@ def test_a_lost_last_attempt_is_a_failure(db: Session):
     assert db.state_of(task) == "error"
 
 
+def test_a_lease_is_over_at_the_moment_at_which_it_ends(db: Session):
+    """Not a microsecond earlier, and for a claim as for a takeover."""
+    task = db.run_with("a b")
+    silent = db.register(name="silent")
+    db.claim(1, silent)
+    [row] = db.call("list_runners")
+    ends_in = (row.lease_expires_at - db.call("clock")).total_seconds()
+    db.move_clock(ends_in - 0.000001)
+    db.call("maintain")
+    assert len(db.claim(1, silent)) == 1
+    db.move_clock(0.000001)
+    with db.refused("TK004", f"expired runner {silent}"):
+        db.claim(1, silent)
+    db.call("maintain")
+    assert db.steps_of(task) == {"a": "pending", "b": "pending"}
+
+
+def test_after_a_restart_of_the_server_a_runner_has_one_lease_to_come_back(db: Session):
+    """From when somebody looked first, and to the very moment."""
+    task = db.run_with("a")
+    silent = db.register(name="silent")
+    db.claim_only("a", silent)
+    db.run("update runners set incarnation = incarnation - interval '1 day'")
+    db.run("update housekeeping set incarnation = null")
+    db.move_clock(60)
+    db.call("maintain")
+    db.move_clock(14.999999)
+    db.call("maintain")
+    assert db.steps_of(task) == {"a": "in_progress"}
+    db.move_clock(0.000001)
+    db.call("maintain")
+    assert db.steps_of(task) == {"a": "pending"}
+
+
 def test_an_expired_lease_overrides_a_held_lock(db: Session):
     """A process that hangs holds its connection, and yet loses its steps."""
     task = db.run_with("a")

@@ -75,6 +75,21 @@ def test_a_failed_task_goes_on(db: Session):
     assert db.state_of(other) == "complete"
 
 
+@pytest.mark.parametrize(
+    ("edges", "states"),
+    [
+        ("a", ["in_progress", "error", "pending", "in_progress", "complete"]),
+        ("a->b", ["in_progress", "error", "pending"]),
+    ],
+)
+def test_the_log_tells_how_a_failed_task_went_on(db: Session, edges: str, states: list[str]):
+    """Back to pending first, as the state machine asks, whether or not anything is left to run."""
+    task = db.run_with(edges)
+    db.break_step("a")
+    db.call("resolve_step", workflow_step_id=db.step_id(task, "a"))
+    assert [entry.to_state for entry in db.history(task) if entry.entity == "task"] == states
+
+
 def test_a_resolved_failure_beside_another_leaves_the_error(db: Session):
     """A task is never left waiting for something that cannot happen."""
     task = db.run_with("a b")

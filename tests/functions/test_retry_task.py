@@ -69,6 +69,36 @@ def test_a_task_without_a_failure_is_refused(db: Session, state: str):
         db.call("retry_task", task_id=task)
 
 
+def test_a_cancelled_step_is_no_failure_to_retry(db: Session):
+    """It counts as one for those behind it, and stays cancelled."""
+    task = db.run_with("a->b x")
+    running = {step.step_name: step for step in db.claim(2)}
+    db.run(
+        "insert into workflow_step_transitions (workflow_step_id, to_state) values (%s, %s)",
+        running["a"].workflow_step_id,
+        "cancelled",
+    )
+    with db.refused("55000", f"{task}.*without a failed step"):
+        db.call("retry_task", task_id=task)
+    db.complete(running["x"])
+    assert db.state_of(task) == "error"
+    with db.refused("55000", f"{task} has nothing to retry"):
+        db.call("retry_task", task_id=task)
+
+
+def test_a_backoff_beside_a_failure_runs_on(db: Session):
+    """Only what failed for good starts a new round."""
+    task = db.run_with("a x", x={"backoff": {"jitter": False}})
+    running = {step.step_name: step for step in db.claim(2)}
+    db.fail(running["a"], retryable=False)
+    db.fail(running["x"])
+    due_at = db.step(task, "x").due_at
+    db.call("retry_task", task_id=task)
+    waiting = db.step(task, "x")
+    assert (waiting.state, waiting.attempts, waiting.due_at) == ("error", 1, due_at)
+    assert db.claim_only("a").attempt == 1
+
+
 def test_a_retry_that_waits_for_its_backoff_is_no_failure_yet(db: Session):
     """It comes by itself; retry_step brings it forward."""
     task = db.run_with("a")
