@@ -6,12 +6,20 @@ Responsible for turning options into a runner, its logs and its probes. The work
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 from pgtasker.cli.base import Settings, database_options
 from pgtasker.loading import load_workflows
@@ -21,6 +29,8 @@ from pgtasker.service import logs
 from pgtasker.service.probes import Probes
 from pgtasker.service.supervised import line_to_supervisor, run_supervised
 from pgtasker.service.supervisor import Supervisor, command_of
+
+FAREWELL = 1.0  # seconds for idle threads to end by themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,12 +179,13 @@ def run(settings: Settings, /, **given: Any) -> None:
     logs.configure(options.log_format, options.log_level, dsns=[settings.dsn])
     line = line_to_supervisor()
     if line is not None:
-        run_supervised(options.runner(settings), line, options.grace)
+        with _abandoning_threads():
+            run_supervised(options.runner(settings), line, options.grace)
     elif options.processes is not None:
         _supervise(settings, options)
     else:
         runner = options.runner(settings)
-        with _probes(runner.health, options):
+        with _abandoning_threads(), _probes(runner.health, options):
             runner.run_forever()
 
 
@@ -189,6 +200,25 @@ def _supervise(settings: Settings, options: Options) -> None:
     with _probes(supervisor.vitals, options):
         status = supervisor.run_forever()
     click.get_current_context().exit(status)
+
+
+@contextmanager
+def _abandoning_threads() -> Iterator[None]:
+    """End the process after a run although functions that handlers gave to `asyncio.to_thread` go
+    on: the interpreter would wait for them, but their attempts were given back."""
+    before = threading.enumerate()
+    yield
+    began = [each for each in threading.enumerate() if each not in before]
+    threads = [each for each in began if each.name.startswith("asyncio_")]
+    deadline = time.monotonic() + FAREWELL
+    for each in threads:
+        each.join(max(0.0, deadline - time.monotonic()))
+    left = sum(each.is_alive() for each in threads)
+    if left:
+        structlog.get_logger("pgtasker").warning("threads abandoned", count=left)
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _probes(ask: Any, options: Options) -> Probes:

@@ -31,6 +31,7 @@ PATIENCE = 30.0  # seconds; reached only by a test that fails
 SECRET = "open-sesame-42"
 
 MODULE = """\
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -38,6 +39,7 @@ from pathlib import Path
 from pgtasker import Workflow
 
 flow = Workflow("bad_day")
+awaiting = Workflow("awaiting")
 large = Workflow("large")
 deadly = Workflow("deadly")
 doomed = Workflow("doomed")
@@ -48,6 +50,11 @@ def work(context):
     Path(context["begun"]).touch()
     while True:
         time.sleep(0.01)
+
+
+@awaiting.step
+async def work_in_thread(context):
+    await asyncio.to_thread(work, context)
 
 
 @large.step
@@ -221,13 +228,15 @@ def test_a_module_that_does_not_import(place: Place, text: str, reason: str):
     assert "broken.py" in line
 
 
-def test_a_handler_that_hangs(place: Place, live: Database):
+@pytest.mark.parametrize("workflow", ["bad_day", "awaiting"])
+@pytest.mark.parametrize("options", [[], ["--processes", "1"]], ids=["alone", "supervised"])
+def test_a_handler_that_hangs(place: Place, live: Database, workflow: str, options: list[str]):
     """After the grace period its step is released, without using up an attempt; the end is good."""
-    runner = place.run(live.dsn, "--grace", "0.1")
+    runner = place.run(live.dsn, "--grace", "0.1", *options)
     begun = place.directory / "begun"
     with Client(live.dsn) as client:
         runner.until(lambda: client.list_runners())
-        task_id = client.start("bad_day", {"begun": str(begun)})
+        task_id = client.start(workflow, {"begun": str(begun)})
         runner.until(begun.exists)
         runner.process.send_signal(signal.SIGTERM)
         runner.ends_with(0)
