@@ -93,9 +93,13 @@ def test_a_long_list_of_problems_is_cut(db: Session, items: int, end: str):
 
 def test_what_is_told_is_bounded(db: Session):
     """Neither long keys nor long values fill the log."""
-    schema = {"additionalProperties": {"anyOf": [{"const": 1}, {"type": "string", "enum": ["a"]}]}}
-    [found] = problems_of(db, schema, {"k" * 100_000: "v" * 100_000})
-    assert 100 < len(found[0]) < 1000
+    schema = {"additionalProperties": {"anyOf": [{"const": 1}, {"enum": ["a"]}, {"$ref": "#"}]}}
+    deep: Any = {"x": "v" * 100_000}
+    for _ in range(50):
+        deep = {"k" * 100: deep}
+    for context in ({"k" * 100_000: "v" * 100_000}, deep):
+        [[problem]] = problems_of(db, schema | {"type": "object"}, context)
+        assert 200 < len(problem) < 1500
 
 
 @pytest.mark.parametrize(

@@ -170,12 +170,19 @@ def test_a_context_is_checked_by_the_schema_that_is_stored_by_now(db: Session, s
     assert db.settle(task) == ("complete" if fits else "error")
 
 
-def test_a_task_that_ran_is_not_checked_by_a_later_schema(db: Session):
-    """It keeps what it started with; a handler may complain of a context in the same words."""
+@pytest.mark.parametrize("failed_by", ["handler", "person"])
+def test_what_failed_otherwise_is_not_checked_by_a_later_schema(db: Session, failed_by: str):
+    """The task keeps what it started with; a handler may complain in the same words."""
     db.define("a->b")
     task = db.start()
-    db.finish_step("a")
-    db.fail(db.claim_only("b"), {"type": "InvalidContext", "message": "m"}, retryable=False)
+    if failed_by == "handler":
+        db.fail(db.claim_only("a"), {"type": "InvalidContext", "message": "m"}, retryable=False)
+    else:
+        db.run(
+            "insert into workflow_step_transitions (workflow_step_id, to_state, error)"
+            """ values (%s, 'error', '{"type": "Unwanted"}')""",
+            db.step_id(task, "a"),
+        )
     db.define("a->b", context_schema={"required": ["order_id"]})
     db.call("retry_task", task_id=task)
     assert db.settle(task) == "complete"

@@ -15,9 +15,7 @@ declare
         join workflow_step_transitions before
             on before.workflow_step_id = step.workflow_step_id
             and before.sort_key = step.transition_count - 1
-        where step.task_id = _check_context_again.task_id
-            and step.state = 'pending'
-            and _is_unfit(before)
+        where step.task_id = _check_context_again.task_id and _is_unfit(before)
     );
 begin
     if v_step_ids = '{}' then

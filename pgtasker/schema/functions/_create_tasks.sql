@@ -83,15 +83,9 @@ begin
         where step.task_id = any (v_created)
             and named_step.name = any (_create_tasks.bypass_steps);
     end if;
-    if workflow.context_schema is not null then
-        perform _fail_unfit(
-            workflow.context_schema,
-            array_agg(given.task_id order by given.task_id),
-            array_agg(given.context order by given.task_id)
-        )
-        from unnest(v_task_ids, _create_tasks.contexts) as given (task_id, context)
-        join unnest(v_created) as created (task_id) on created.task_id = given.task_id
-        having count(*) > 0;
+    if workflow.context_schema is not null and v_created is not null then
+        -- The ids that a key left unused name no task.
+        perform _fail_unfit(workflow.context_schema, v_task_ids, _create_tasks.contexts);
     end if;
     if v_keyed then
         return query
