@@ -25,6 +25,7 @@ from pgtasker.errors import (
 from pgtasker.loading import load_documents, load_workflows
 from pgtasker.runner import (
     AsyncStep,
+    Coordination,
     EventDriven,
     Executor,
     Health,
@@ -53,6 +54,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     "Runner",
     "Step",
     "AsyncStep",
+    "Coordination",
     "EventDriven",
     "Polling",
     "UntilEmpty",
