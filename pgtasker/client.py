@@ -33,7 +33,6 @@ from pgtasker.rows import (
     TaskStep,
     Violation,
 )
-from pgtasker.typed import typed
 from pgtasker.workflow import Workflow, identity
 
 if TYPE_CHECKING:
@@ -341,11 +340,7 @@ def _document(workflow: Workflow | Mapping[str, Json]) -> Mapping[str, Json]:
 
 
 def _checked(workflow: Workflow | str, contexts: Sequence[Any]) -> list[Json]:
-    """Contexts as JSON."""
+    """Contexts that fit the workflow, as far as that can be seen from here."""
     if isinstance(workflow, Workflow):
-        contexts = [workflow.check_context(context) for context in contexts]
-    readers = {kind: typed(kind) for kind in set(map(type, contexts))}
-    return [
-        context if (reader := readers[type(context)]) is None else reader.dump(context, "context")
-        for context in contexts
-    ]
+        return [workflow.check_context(context) for context in contexts]
+    return list(contexts)
