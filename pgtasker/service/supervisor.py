@@ -71,13 +71,14 @@ class _Child:
 
     def state(self) -> dict[str, Any]:
         """What it said last; one that is about to be started again is live, but not ready."""
-        running = self.process is not None
+        process = self.process  # another thread ends it meanwhile
+        running = process is not None
         beginning = not self.was_live and time.monotonic() - self.born_at < BEGINNING
         silent = running and not beginning and time.monotonic() - self.heard_at > SILENCE
         return {
             **self.vitals,
             "name": self.name,
-            "pid": self.process.pid if self.process else None,
+            "pid": process.pid if process else None,
             "restarts": max(0, self.lives - 1),
             "live": not running or beginning or (not silent and self.vitals.get("live") is True),
             "ready": running and not silent and self.vitals.get("ready") is True,
