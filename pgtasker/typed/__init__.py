@@ -2,7 +2,7 @@
 
 Responsible for which annotations ask for that: dataclasses, TypedDicts and pydantic models, and
 lists, unions and the like of them. Any other annotation is a remark for readers. How a type is read
-is left to `plain_types` (on msgspec) and `pydantic_types`.
+is left to `plain` (on msgspec) and `pydantic_models`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The parts of a type: objects, containers, unions, and what is left.
 
 Responsible for reading a value part by part, so that every problem in it is found, and for the JSON
-Schema of each part. What cannot be taken apart is left to `type_leaves`, as are containers of
+Schema of each part. What cannot be taken apart is left to `leaves`, as are containers of
 nothing else as long as nothing is wrong with them.
 """
 

@@ -1,7 +1,7 @@
 """Dataclasses, TypedDicts, and lists, unions and the like of them, read from JSON.
 
 Responsible for taking a type apart, and for which classes can be read. What the parts do with a
-value is left to `type_nodes`.
+value is left to `nodes`.
 """
 
 from __future__ import annotations
