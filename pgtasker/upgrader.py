@@ -226,7 +226,7 @@ class _Upgrading:
         """What is created belongs to whom the rest belongs to."""
         settings = sql.Identifier(self._schema, "settings").as_string(None)
         [(owner, same)] = self._asked(
-            "select relowner::regrole::text, relowner = current_user::regrole"
+            "select relowner::regrole::text, pg_get_userbyid(relowner) = current_user"
             " from pg_class where oid = %s::regclass",
             settings,
         )

@@ -362,6 +362,23 @@ def test_the_owner_stays_the_owner(conn: psycopg.Connection[Any], files: Files) 
         conn.execute("drop role pgtasker_test_owner, pgtasker_test_other")
 
 
+@pytest.mark.newest_only
+def test_the_owner_may_have_any_name(conn: psycopg.Connection[Any], files: Files) -> None:
+    """Clouds call roles after people; one in capitals is not the one in small letters."""
+    role = '"Upgrader.Of@pgtasker"'
+    conn.execute(f"create role {role}".encode())
+    try:
+        conn.execute(f"create schema app authorization {role}; set role {role}".encode())
+        installer.install(conn, "app")
+        files.become(NEW, "1.0.0")
+        upgrader.upgrade(conn, "app")
+        conn.execute("reset role")
+        files.become(NEW, "1.1.0")
+        assert f"set local role {role};" in upgrader.upgrade(conn, "app").script
+    finally:
+        conn.execute(f"reset role; drop owned by {role} cascade; drop role {role}".encode())
+
+
 def test_a_renamed_schema_is_repaired(own_database: Database) -> None:
     """Functions find the install by the name that it has now; what is in it is still there."""
     db = own_database.main
