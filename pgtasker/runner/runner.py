@@ -33,6 +33,7 @@ from pgtasker.runner.processes import ProcessExecutor
 from pgtasker.runner.shared import Options, Shared
 from pgtasker.runner.work import Work
 from pgtasker.workflow import Workflow
+from pgtasker.workflow_step import EXECUTORS
 
 MOST_STEPS = 10_000  # that one advance may claim
 FAREWELL = 5.0  # seconds for the last report, for deregistering, and for handlers to clean up
@@ -78,6 +79,11 @@ class Runner:
             raise ConfigurationError("a runner needs at least one workflow")
         if not 1 <= concurrency <= MOST_STEPS:
             raise ConfigurationError(f"concurrency must be 1 to {MOST_STEPS}, not {concurrency}")
+        for place in executors or ():
+            if place not in EXECUTORS:
+                raise ConfigurationError(
+                    f"no step asks for an executor {place!r}: there are {', '.join(EXECUTORS)}"
+                )
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self.queues = tuple(queues or _queues_of(self.workflows))
         self._options = Options(
@@ -235,10 +241,4 @@ def _queues_of(workflows: Iterable[Workflow]) -> list[str]:
 def _check_executors(options: Options) -> None:
     for workflow in options.workflows:
         for step in workflow.steps.values():
-            name = step.executor
-            if name not in options.executors:
-                raise WorkflowError(
-                    f"{step.where} asks for the executor {name!r}, which this runner does not "
-                    f"have: it has {', '.join(options.executors)}"
-                )
-            options.executors[name].check(step)
+            options.executors[step.executor].check(step)

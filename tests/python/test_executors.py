@@ -388,14 +388,10 @@ def test_a_function_that_no_process_can_import_is_refused_when_the_runner_is_mad
         del sys.modules[lost.__name__]
 
 
-def test_an_executor_that_the_runner_does_not_have_is_named():
-    """With those that it has."""
-    workflow = Workflow("flow")
-    workflow.step(name="work")(lambda: None)
-    step = workflow.steps["work"]
-    step.options["executor"] = "cluster"  # type: ignore[typeddict-item]
-    with pytest.raises(WorkflowError, match=r"'cluster'.* it has async, thread, process"):
-        Runner("", [workflow])
+def test_an_executor_in_no_place_is_refused():
+    """No step could ask for it."""
+    with pytest.raises(ConfigurationError, match="asks for an executor 'pool': there are async, t"):
+        Runner("", [Workflow("w")], executors={"pool": ProcessExecutor()})
 
 
 def test_a_pool_needs_a_process():
