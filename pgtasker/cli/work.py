@@ -71,13 +71,11 @@ def start(
 
     CONTEXT is a JSON object, or - to read it from standard input.
     """
-    namespace, _, name = workflow.rpartition("/")
     document = parse_json(context, "CONTEXT")
     with settings.client() as client:
         task_id = client.start(
-            name,
+            workflow,
             document,
-            namespace=namespace or None,
             version=version,
             idempotency_key=key,
             priority=priority,

@@ -125,8 +125,7 @@ def _given(step: WorkflowStep, claim: ClaimedStep, running: object) -> dict[str,
 
 def _ended(step: WorkflowStep, result: object) -> Outcome:
     try:
-        dumped = getattr(step, "dumped", None)
-        return completed(result if dumped is None else dumped(result))
+        return completed(step.dumped(result))
     except PayloadError as error:
         return failed(error, retryable=False)
     except Exception as error:  # noqa: BLE001 - as above
