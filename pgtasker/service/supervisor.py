@@ -177,7 +177,11 @@ class Supervisor:
         failures = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            status = await self._live(child)
+            try:
+                status = await self._live(child)
+            except OSError as error:
+                self._log.warning("cannot start a process", process=child.name, error=str(error))
+                status = 255
             child.news.set()
             if self._stopping.is_set() or (self._until_empty and status == 0):
                 return status
@@ -201,8 +205,8 @@ class Supervisor:
 
     async def _live(self, child: _Child) -> int:
         """One life of a runner; its exit status, negative if a signal ended it."""
-        ours, theirs = socket.socketpair()
         child.lives += 1
+        ours, theirs = socket.socketpair()
         child.vitals, child.was_live, child.born_at = {}, False, time.monotonic()
         with theirs:
             reader, child.line = await asyncio.open_connection(sock=ours)
@@ -214,10 +218,9 @@ class Supervisor:
                     pass_fds=[theirs.fileno()],
                     process_group=0,  # Ctrl-C in a terminal is for the supervisor, who passes it on
                 )
-            except OSError as error:
-                self._log.warning("cannot start a process", process=child.name, error=str(error))
+            except OSError:
                 child.line.close()
-                return 255
+                raise
         self._log.info("runner process started", process=child.name, pid=child.process.pid)
         if self._stopping.is_set():
             child.tell("stop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import psycopg
@@ -134,6 +136,22 @@ def test_what_dies_is_started_again(crew: Crew, behaviour: str) -> None:
     status = crew.run(supervised, lambda: crew.births(name) == 3 and supervised.vitals().ready)
     assert (status, crew.births("good-0")) == (0, 1)
     assert crew.heard()[name] == ["stop"]
+
+
+def test_what_cannot_be_started_now_is_started_later(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where files or processes have run out there may be some again."""
+    failures = iter([OSError(errno.EMFILE, "Too many open files")])
+
+    def socketpair() -> tuple[socket.socket, socket.socket]:
+        for error in failures:
+            raise error
+        return socket.socketpair()
+
+    monkeypatch.setattr(supervisor, "socket", SimpleNamespace(socketpair=socketpair))
+    assert crew.run(crew.supervisor("done", "done", until_empty=True)) == 0
+    assert (crew.births("done-0"), crew.births("done-1")) == (1, 1)
 
 
 def test_a_mistake_ends_the_whole(crew: Crew) -> None:
