@@ -17,7 +17,8 @@ import pytest
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
-from pgtasker import AsyncClient, Client, ConfigurationError, async_waiting, surface, waiting
+from pgtasker import AsyncClient, Client, ConfigurationError, surface
+from pgtasker.clients import async_waiting, waiting
 from pgtasker.rows import Task
 
 from ..support.databases import Database
