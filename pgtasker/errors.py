@@ -143,7 +143,8 @@ def translated() -> Iterator[None]:
         diagnosis = error.diag
         if error.sqlstate in _NOT_INSTALLED:
             raise NotInstalled(
-                f"{diagnosis.message_primary}: install pgtasker there, or name the schema it is in"
+                f"{diagnosis.message_primary}: install pgtasker there (`pgtasker install`), "
+                "or name the schema it is in (`--schema`)"
             ) from error
         known = _BY_SQLSTATE.get(error.sqlstate or "")
         if known is None:

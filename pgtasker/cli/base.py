@@ -191,5 +191,10 @@ def _line(error: BaseException, settings: Settings | None) -> str:
 
 
 def _with(message: str, *more: str | None) -> str:
-    sentences = " ".join(" ".join(text.split()) for text in more if text)
+    sentences = " ".join(_sentence(text) for text in more if text)
     return f"{message} ({sentences})" if sentences else message
+
+
+def _sentence(text: str) -> str:
+    joined = "; ".join(line.strip() for line in text.splitlines())
+    return joined if joined.endswith((".", "!", "?")) else f"{joined}."

@@ -76,7 +76,7 @@ def _headline(task: Task) -> Iterator[Text]:
     times = [("created", task.created_at), ("runs at", task.run_at), ("ended", task.finished_at)]
     text = ", ".join(f"{word} {moment(at)}" for word, at in times if at)
     if duration := took(task.started_at, task.finished_at):
-        text += f", took {duration}"
+        text += f", ran for {duration}"
     yield Text(text)
     for word, value in (
         ("tags", ", ".join(task.tags)),

@@ -69,7 +69,8 @@ def start(
 ) -> None:
     """Start a task and print its id.
 
-    CONTEXT is a JSON object, or - to read it from standard input.
+    CONTEXT is a JSON object, or - to read it from standard input. The exit status is 1 also for a
+    task that has failed already, as one does whose context does not fit.
     """
     document = parse_json(context, "CONTEXT")
     with settings.client() as client:
@@ -88,11 +89,10 @@ def start(
             click.echo(task_id)
         elif not wait:
             print_json({"task_id": task_id})
-        if not wait:
-            return
-        task = client.wait(task_id, timeout=timeout)
-    print_json(task if as_json else task.results)
-    if task.state != "complete":
+        task = client.wait(task_id, timeout=timeout) if wait else client.get_task(task_id)
+    if wait and (as_json or task.results):
+        print_json(task if as_json else task.results)
+    if task.state != "complete" if wait else task.state == "error":
         failures = (task.error or {}).items()
         reasons = "; ".join(f"{step}: {error_line(error)}" for step, error in failures)
         raise Refused(f"task {task_id} is {task.state}{f' ({reasons})' if reasons else ''}")

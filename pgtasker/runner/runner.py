@@ -18,8 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-import structlog
-
 from pgtasker import surface
 from pgtasker.dsn import resolve_dsn, resolve_schema, shown
 from pgtasker.errors import ConfigurationError, EngineError, WorkflowError, one_line
@@ -32,6 +30,7 @@ from pgtasker.runner.link import Trouble
 from pgtasker.runner.processes import ProcessExecutor
 from pgtasker.runner.shared import Options, Shared
 from pgtasker.runner.work import Work
+from pgtasker.service.logs import logger
 from pgtasker.workflow import Workflow
 from pgtasker.workflow_step import EXECUTORS
 
@@ -106,7 +105,7 @@ class Runner:
         )
         if not worker.loading_main:  # where the runner is made again, only to find a function
             _check_executors(self._options)
-        self._log = structlog.get_logger("pgtasker").bind(runner=self.name)
+        self._log = logger("pgtasker").bind(runner=self.name)
         self._shared = Shared(self._options, self._log)
         self._control = Control(self._shared)
         self._work = Work(self._shared)

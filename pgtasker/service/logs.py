@@ -110,6 +110,14 @@ def configure(
     )
 
 
+def logger(name: str) -> Any:
+    """The logger of this name; where nobody configured structlog, without what is for debugging."""
+    if structlog.is_configured():
+        return structlog.get_logger(name)
+    quiet = structlog.make_filtering_bound_logger(logging.INFO)
+    return structlog.wrap_logger(None, wrapper_class=quiet, logger_factory_args=(name,))
+
+
 def redactor(dsns: Iterable[str | None] = ()) -> Callable[[str], str]:
     """A function that hides passwords in a text.
 

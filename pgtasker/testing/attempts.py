@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-import structlog
 from structlog.contextvars import bound_contextvars
 
 from pgtasker import surface
@@ -21,6 +20,7 @@ from pgtasker.rows import ClaimedStep, Json
 from pgtasker.runner.handlers import arguments
 from pgtasker.runner.outcomes import completed, failed, timed_out
 from pgtasker.runner.step import AsyncStep, Step, facts, ids
+from pgtasker.service.logs import logger
 from pgtasker.testing.drive import Attempt, Ending
 
 __tracebackhide__ = True  # pytest shows what the test and the handler did
@@ -110,4 +110,4 @@ def _extension(claim: ClaimedStep, timeout: float | None, progress: Json) -> sur
 
 
 def _logger(claim: ClaimedStep) -> Any:
-    return structlog.get_logger("pgtasker").bind(**ids(claim))
+    return logger("pgtasker").bind(**ids(claim))

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from pgtasker.dsn import resolve_dsn, shown
 from pgtasker.errors import ConfigurationError
@@ -191,3 +192,14 @@ def test_standard_error_is_the_default(capsys: pytest.CaptureFixture[str]) -> No
     logs.configure("json", stream=sys.stderr)
     structlog.get_logger("pgtasker").info("runner starting")
     assert capsys.readouterr().out == ""
+
+
+def test_an_application_that_configures_nothing_is_not_told_what_is_for_debugging():
+    """Its runner says how it is, and not each step; whoever configures structlog decides."""
+    assert not structlog.is_configured()
+    structlog.reset_defaults()
+    with capture_logs() as told:
+        quiet = logs.logger("pgtasker").bind(runner="r")
+        quiet.debug("step began")
+        quiet.info("runner registered")
+    assert [entry["event"] for entry in told] == ["runner registered"]

@@ -20,8 +20,9 @@ begin
         explanation := format(
             'It has run since %s on runner %s (%s): attempt %s of %s. The runner was last heard of '
             'at %s.',
-            v_latest.created_at, v_runner.runner_id, v_runner.name, step.attempts,
-            named_step.retry_limit, v_runner.last_heartbeat_at
+            date_trunc('second', v_latest.created_at), v_runner.runner_id, v_runner.name,
+            step.attempts, named_step.retry_limit,
+            date_trunc('second', v_runner.last_heartbeat_at)
         );
         details := jsonb_build_object(
             'runner_id', v_runner.runner_id,
@@ -38,13 +39,13 @@ begin
                 'It failed for good at %s, before its first attempt: %s. Cancel the task and start '
                 'one with a context that fits; or register a schema that this one fits, and use '
                 'retry_task.',
-                v_latest.created_at, v_latest.error ->> 'message'
+                date_trunc('second', v_latest.created_at), v_latest.error ->> 'message'
             )
             else format(
                 'It failed for good at %s after %s of %s attempts%s. It needs retry_step, '
                 'resolve_step or cancel_task.',
-                v_latest.created_at, step.attempts, named_step.retry_limit,
-                coalesce(': ' || (v_latest.error ->> 'message'), '')
+                date_trunc('second', v_latest.created_at), step.attempts, named_step.retry_limit,
+                coalesce(': ' || regexp_replace(v_latest.error ->> 'message', '\s+', ' ', 'g'), '')
             )
         end;
         details := jsonb_build_object(
@@ -55,7 +56,9 @@ begin
         );
     else
         reason := 'finished';
-        explanation := format('It has been %s since %s.', step.state, v_latest.created_at);
+        explanation := format(
+            'It has been %s since %s.', step.state, date_trunc('second', v_latest.created_at)
+        );
         details := jsonb_build_object(
             'state', step.state,
             'actor', v_latest.actor,

@@ -34,12 +34,12 @@ begin
             (
                 step.state = 'error', 'backoff',
                 format('Attempt %s of %s failed; the next one is due at %s.',
-                    step.attempts, named_step.retry_limit, step.due_at),
+                    step.attempts, named_step.retry_limit, date_trunc('second', step.due_at)),
                 jsonb_build_object('due_at', step.due_at, 'attempts', step.attempts)
             ),
             (
                 step.state <> 'error' and v_due_at > clock(), 'scheduled',
-                format('It is scheduled for %s.', v_due_at),
+                format('It is scheduled for %s.', date_trunc('second', v_due_at)),
                 jsonb_build_object('due_at', v_due_at)
             ),
             (
@@ -64,7 +64,7 @@ begin
                 and coalesce(v_due_at <= clock(), true),
                 'ready',
                 format(
-                    'It is ready and waits in queue %s for a runner; %s steps are ready before it.',
+                    'It is ready and waits in queue %s for a runner; ready before it: %s.',
                     named_step.queue,
                     (
                         select count(*)
