@@ -1,6 +1,7 @@
 """A durable DAG workflow engine that lives in PostgreSQL.
 
-This module is the table of contents: what it names is public, what it does not name may change.
+This module is the table of contents: what it names is public, as are `pgtasker.testing` and the
+rows of `pgtasker.rows`; anything else may change.
 """
 
 from pgtasker.async_client import AsyncClient
