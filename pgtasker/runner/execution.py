@@ -14,6 +14,7 @@ does not begin.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -34,6 +35,7 @@ from pgtasker.runner.turns import Turns
 from pgtasker.workflow import WorkflowStep
 
 UNKNOWN_HANDLER_DELAY = 10.0  # seconds until a step that this runner cannot execute is tried again
+WARN_EVERY = 60.0  # seconds; a queue may hold thousands of steps of another runner's workflow
 HELD = 365 * 86400.0  # seconds that the database gives an attempt that waits for its turn
 LOST_GRACE = 5.0  # seconds for a handler that was told by ClaimLost to end by itself
 LATE = 0.5  # seconds after the claim from which a beginning is told to the database
@@ -84,6 +86,7 @@ class Executions:
         self.worked_at = time.monotonic()  # when a handler last ended
         self._open: dict[int, _Execution] = {}
         self._occupied: dict[asyncio.Task[Any], _Execution] = {}
+        self._warned_at: dict[tuple[str, ...], float] = {}
 
     @property
     def occupied(self) -> int:
@@ -274,7 +277,15 @@ class Executions:
         execution.timer = loop.call_later(seconds, self.settle, claim_id, timed_out(seconds))
 
     def _hand_back(self, claim: ClaimedStep, why: str) -> None:
-        logger = self._log.bind(**ids(claim))
-        logger.warning("step released", why=why, retry_in=UNKNOWN_HANDLER_DELAY)
+        self._warn_of(claim)("step released", why=why, retry_in=UNKNOWN_HANDLER_DELAY)
         self._reports.add(claim, released(UNKNOWN_HANDLER_DELAY))
         self._tell()
+
+    def _warn_of(self, claim: ClaimedStep) -> Callable[..., Any]:
+        """A warning once a minute for each step of a workflow; between, a line for debugging."""
+        kind = (claim.namespace, claim.workflow_name, claim.version, claim.step_name)
+        now, logger = time.monotonic(), self._log.bind(**ids(claim))
+        if now - self._warned_at.get(kind, -math.inf) < WARN_EVERY:
+            return logger.debug  # type: ignore[no-any-return]
+        self._warned_at[kind] = now
+        return logger.warning  # type: ignore[no-any-return]

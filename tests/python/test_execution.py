@@ -599,6 +599,28 @@ def test_a_handler_that_could_not_begin_goes_back():
     run(scenario)
 
 
+def test_a_step_that_goes_back_again_and_again_is_warned_of_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Each step of a workflow for itself; what comes between is for debugging."""
+
+    async def scenario() -> None:
+        bench = Bench(lambda: None)
+        for number, name in enumerate(("unknown", "unknown", "other"), 1):
+            bench.executions.begin(claim(name, claim_id=number))
+        monkeypatch.setattr(execution, "WARN_EVERY", 0.0)
+        bench.executions.begin(claim("unknown", claim_id=4))
+        lines = [(line["step"], line["level"]) for line in bench.lines.named("step released")]
+        assert lines == [
+            ("unknown", "warning"),
+            ("unknown", "debug"),
+            ("other", "warning"),
+            ("unknown", "warning"),
+        ]
+
+    run(scenario)
+
+
 def test_a_held_step_that_could_not_begin_gives_its_turn_to_the_next():
     """The database refuses to give it time: it goes back, and is not waited for."""
 
