@@ -119,7 +119,7 @@ def fork(context: dict[str, Any]) -> None:
         begun.write_text(f"{os.getpid()}\n")
         time.sleep(60)
         os._exit(0)
-    while not begun.exists():
+    while not begun.exists() or not begun.read_text():  # it dies with us, before it has written
         time.sleep(0.001)
     os._exit(4)
 
