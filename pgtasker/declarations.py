@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import graphlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -64,7 +65,7 @@ def declared_steps(
             elsewhere.append((where, step.get("queue") or DEFAULT_QUEUE))
         else:
             declared.append(_declared(step, function, where))
-    here = [step.queue for step in declared]
+    here = {step.queue for step in declared}
     for where, queue in elsewhere:
         if queue in here:
             raise WorkflowError(
@@ -107,9 +108,10 @@ def _check_fields(document: Mapping[str, Any], known: tuple[str, ...], where: st
 
 def _check_graph(parents: Mapping[str, list[str]], names: list[str], workflow: str) -> None:
     """No step twice, every parent a step, no cycle."""
+    times = Counter(names)
     for name in names:
         where = f"step {name!r} of workflow {workflow!r}"
-        if names.count(name) > 1:
+        if times[name] > 1:
             raise WorkflowError(f"{where} bears a name that is taken by another step of it")
         for parent in parents[name]:
             if parent not in parents:

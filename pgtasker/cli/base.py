@@ -147,12 +147,12 @@ def parse_json(text: str | None, what: str) -> Any:
 
 def split_step(text: str) -> tuple[int, str | None]:
     """TASK, or TASK/NAME: the task_id and the name of a step of it."""
-    task, slash, name = text.partition("/")
-    if not task.isdecimal() or (slash and not name):
+    parts = _parts(text)
+    if parts is None:
         raise click.UsageError(
             f"{text!r} is no task and no step: give TASK as in 12, or TASK/STEP as in 12/charge"
         )
-    return int(task), name or None
+    return parts
 
 
 def step_named(task_id: int, steps: Sequence[TaskStep], name: str) -> TaskStep:
@@ -166,12 +166,21 @@ def step_named(task_id: int, steps: Sequence[TaskStep], name: str) -> TaskStep:
 
 def find_step(client: Client, text: str) -> int:
     """The workflow_step_id that is meant by a number, or by TASK/NAME."""
-    task, slash, name = text.partition("/")
-    if not task.isdecimal() or (slash and not name):
+    parts = _parts(text)
+    if parts is None:
         raise click.UsageError(f"{text!r} is no step: give its id, or TASK/NAME as in 12/charge")
-    if not slash:
-        return int(task)
-    return step_named(int(task), client.get_task_steps(int(task)), name).workflow_step_id
+    number, name = parts
+    if name is None:
+        return number
+    return step_named(number, client.get_task_steps(number), name).workflow_step_id
+
+
+def _parts(text: str) -> tuple[int, str | None] | None:
+    """NUMBER, or NUMBER/NAME; None if the text is neither."""
+    number, slash, name = text.partition("/")
+    if not number.isdecimal() or (slash and not name):
+        return None
+    return int(number), name or None
 
 
 def _line(error: BaseException, settings: Settings | None) -> str:
