@@ -35,6 +35,7 @@ create table named_steps (
     revision integer not null,
     position integer not null,
     parent_count integer not null,
+    dependency_level integer not null,
     is_leaf boolean not null,
     name text not null,
     handler text,
@@ -59,6 +60,8 @@ comment on table named_steps is
     'Steps of each revision of a workflow; rows never change.';
 comment on column named_steps.position is
     'Place in one topological order: parents come before their children.';
+comment on column named_steps.dependency_level is
+    'Edges on the longest path from a root: 0 for a root.';
 
 create table named_step_edges (
     parent_named_step_id bigint not null,

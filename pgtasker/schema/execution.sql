@@ -7,6 +7,7 @@ create table tasks (
     named_task_id bigint not null,
     idempotency_scope bigint,
     created_at timestamptz not null,
+    xact_id bigint not null default txid_current(),
     run_at timestamptz,
     transition_count integer not null default 0,
     failures integer not null default 0,
@@ -30,12 +31,16 @@ create table tasks (
     constraint a_complete_task_is_not_paused check (not (paused and _task_is_complete(state)))
 ) with (fillfactor = 50);
 
-create index tasks_active on tasks (task_id) where not complete;
+create index tasks_active on tasks ((failures > 0), task_id) where not complete;
+create index tasks_time on tasks using brin (created_at, xact_id)
+    with (pages_per_range = 32, autosummarize = on);
 create unique index tasks_idempotency_key on tasks (idempotency_scope, idempotency_key)
     where idempotency_key is not null;
 
 comment on table tasks is
     'Runs of workflows; state, paused and the counters are projections of the log.';
+comment on column tasks.xact_id is
+    'The transaction that created it: what the rollup goes by, as time does not follow commits.';
 comment on column tasks.failures is
     'Steps that failed for good or were cancelled: while it is 0 no step of the task is blocked.';
 
@@ -46,6 +51,8 @@ create table workflow_steps (
     claim_id bigint,
     runner_id bigint,
     due_at timestamptz,
+    last_attempted_at timestamptz,
+    last_failure_at timestamptz,
     transition_count integer not null default 0,
     unsatisfied_parents integer not null,
     attempts integer not null default 0,
@@ -88,6 +95,7 @@ comment on table workflow_step_edges is
 create table task_transitions (
     task_id bigint not null,
     created_at timestamptz not null default clock(),
+    xact_id bigint not null default txid_current(),
     sort_key integer not null,
     most_recent boolean not null default true,
     paused boolean not null,
@@ -99,6 +107,9 @@ create table task_transitions (
     constraint task_transitions_pkey primary key (task_id, sort_key)
 ) with (fillfactor = 50);
 
+create index task_transitions_time on task_transitions using brin (created_at, xact_id)
+    with (pages_per_range = 32, autosummarize = on);
+
 comment on table task_transitions is
     'The log of tasks: append-only, ordered by sort_key; a row that keeps the state pauses or '
     'resumes.';
@@ -108,9 +119,11 @@ comment on column task_transitions.actor is
 create table workflow_step_transitions (
     workflow_step_id bigint not null,
     created_at timestamptz not null default clock(),
+    xact_id bigint not null default txid_current(),
     runner_id bigint,
     claim_id bigint,
     due_at timestamptz,
+    ready_at timestamptz,
     sort_key integer not null,
     attempts integer not null,
     most_recent boolean not null default true,
@@ -126,6 +139,10 @@ create table workflow_step_transitions (
     constraint workflow_step_transitions_pkey primary key (workflow_step_id, sort_key)
 ) with (fillfactor = 50);
 
+create index workflow_step_transitions_time on workflow_step_transitions
+    using brin (created_at, xact_id)
+    with (pages_per_range = 32, autosummarize = on);
+
 comment on table workflow_step_transitions is
     'The log of steps: append-only, ordered by sort_key; inserting a row is how a step changes.';
 comment on column workflow_step_transitions.actor is
@@ -135,6 +152,8 @@ comment on column workflow_step_transitions.attempts is
 comment on column workflow_step_transitions.attempt_counts is
     'False when a step goes back to pending and what was attempted is forgiven: this attempt '
     '(released), or all of the round (an operator''s retry).';
+comment on column workflow_step_transitions.ready_at is
+    'On the start of an attempt: since when the step had waited in the queue for a runner.';
 comment on column workflow_step_transitions.due_at is
     'When something happens by itself: the retry of an error (null: never), the end of a snooze, '
     'the timeout of an attempt.';

@@ -76,6 +76,7 @@ revoke execute on function
     _version_sort_key,
     _field_problems,
     _topological_order,
+    _dependency_levels,
     _definition_steps,
     _definition_edges,
     _edge_problems,
@@ -130,7 +131,9 @@ revoke execute on function
     _explain_waiting,
     _check_log,
     _check_steps,
+    _derived_readiness,
     _check_queue,
+    _check_readiness,
     _check_claims,
     _check_tasks
 from public;

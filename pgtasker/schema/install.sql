@@ -107,6 +107,7 @@
 \ir functions/_version_sort_key.sql
 \ir functions/_field_problems.sql
 \ir functions/_topological_order.sql
+\ir functions/_dependency_levels.sql
 \ir functions/_definition_steps.sql
 \ir functions/_definition_edges.sql
 \ir functions/_edge_problems.sql
@@ -189,16 +190,27 @@
 -- For those who look
 \ir reading.sql
 \ir views/task_list.sql
+\ir views/_step_readiness.sql
 \ir views/step_readiness_statuses.sql
 \ir views/active_step_readiness_statuses.sql
+\ir views/recent_step_readiness_statuses.sql
+\ir views/_task_execution.sql
 \ir views/task_execution_contexts.sql
 \ir views/active_task_execution_contexts.sql
+\ir views/recent_task_execution_contexts.sql
+\ir views/task_workflow_summaries.sql
+\ir views/step_dag_relationships.sql
 \ir functions/watch_task.sql
 \ir functions/get_task.sql
 \ir functions/get_task_steps.sql
 \ir functions/get_task_history.sql
 \ir functions/get_step_readiness_status.sql
+\ir functions/get_step_readiness_status_batch.sql
 \ir functions/get_task_execution_context.sql
+\ir functions/get_task_execution_context_batch.sql
+\ir functions/calculate_dependency_levels.sql
+\ir functions/get_step_transitive_dependencies.sql
+\ir functions/get_critical_path.sql
 \ir functions/list_runners.sql
 \ir functions/list_queues.sql
 \ir functions/_explain_state.sql
@@ -207,7 +219,9 @@
 \ir functions/explain_step.sql
 \ir functions/_check_log.sql
 \ir functions/_check_steps.sql
+\ir functions/_derived_readiness.sql
 \ir functions/_check_queue.sql
+\ir functions/_check_readiness.sql
 \ir functions/_check_claims.sql
 \ir functions/_check_tasks.sql
 \ir functions/check_consistency.sql

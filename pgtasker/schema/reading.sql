@@ -26,6 +26,18 @@ create type task_detail as (
     failed_steps integer
 );
 
+create type step_dependency as (
+    workflow_step_id bigint,
+    name text,
+    state text,
+    processed boolean,
+    distance integer,
+    results jsonb
+);
+
+comment on type step_dependency is
+    'A step that another one waits for, directly or not; distance counts the edges between them.';
+
 comment on type task_detail is
     'Everything about one task: results holds those of its leaf steps, error those of failed '
     'steps.';

@@ -1,4 +1,4 @@
--- _check_queue: the queue against readiness as the views derive it from first principles.
+-- _check_queue: the queue against readiness as it derives from the log and the edges.
 
 create function _check_queue()
 returns table (violation text, task_id bigint, workflow_step_id bigint, details jsonb)
@@ -13,7 +13,7 @@ begin atomic
             greatest(readiness.next_retry_at, task.run_at) as due_at,
             coalesce(task.priority, named_step.priority) as priority,
             named_step.queue
-        from active_step_readiness_statuses readiness
+        from _derived_readiness() readiness
         join tasks task on task.task_id = readiness.task_id
         join named_steps named_step on named_step.named_step_id = readiness.named_step_id
         where not task.paused

@@ -16,8 +16,8 @@ declare
 begin
     with started as (
         insert into workflow_step_transitions (
-            workflow_step_id, created_at, runner_id, claim_id, due_at, sort_key, from_state,
-            to_state, attempts
+            workflow_step_id, created_at, runner_id, claim_id, due_at, ready_at, sort_key,
+            from_state, to_state, attempts
         )
         select
             step.workflow_step_id,
@@ -25,6 +25,11 @@ begin
             _start_attempts.runner_id,
             nextval('claim_id'),
             v_now + make_interval(secs => named_step.timeout_seconds),
+            (
+                select waiting.enqueued_at
+                from step_queue waiting
+                where waiting.workflow_step_id = step.workflow_step_id
+            ),
             step.transition_count + 1,
             step.state,
             'in_progress',

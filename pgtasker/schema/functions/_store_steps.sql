@@ -17,17 +17,26 @@ begin atomic
     edge as materialized (
         select edge.parent, edge.child
         from _definition_edges(_store_steps.definition) edge
+    ),
+    level as (
+        select level.number, level.dependency_level
+        from _dependency_levels(
+            _store_steps.step_order,
+            array(select edge.parent from edge order by edge.parent, edge.child),
+            array(select edge.child from edge order by edge.parent, edge.child)
+        ) level
     )
     insert into named_steps (
-        named_task_id, revision, position, parent_count, is_leaf, name, handler, queue, priority,
-        retryable, skippable, retry_limit, timeout_seconds, backoff_base, backoff_factor,
-        backoff_max, backoff_jitter, inputs
+        named_task_id, revision, position, parent_count, dependency_level, is_leaf, name, handler,
+        queue, priority, retryable, skippable, retry_limit, timeout_seconds, backoff_base,
+        backoff_factor, backoff_max, backoff_jitter, inputs
     )
     select
         _store_steps.named_task_id,
         _store_steps.revision,
         placed.position,
         jsonb_array_length(step.depends_on),
+        level.dependency_level,
         step.number not in (select edge.parent from edge),
         step.name,
         step.content ->> 'handler',
@@ -44,6 +53,7 @@ begin atomic
         step.content -> 'inputs'
     from _definition_steps(_store_steps.definition) step
     join placed on placed.number = step.number
+    join level on level.number = step.number
     order by placed.position;
 
     insert into named_step_edges (parent_named_step_id, child_named_step_id)

@@ -12,6 +12,8 @@ begin atomic
     union all
     select * from _check_queue()
     union all
+    select * from _check_readiness()
+    union all
     select * from _check_claims()
     union all
     select * from _check_tasks();

@@ -24,6 +24,10 @@ begin
         transition_count = entered.sort_key,
         attempts = entered.attempts,
         due_at = entered.due_at,
+        last_attempted_at = case entered.to_state
+            when 'in_progress' then entered.created_at else step.last_attempted_at end,
+        last_failure_at = case entered.to_state
+            when 'error' then entered.created_at else step.last_failure_at end,
         claim_id = case when entered.to_state = 'in_progress' then entered.claim_id end,
         runner_id = case when entered.to_state = 'in_progress' then entered.runner_id end
     from (

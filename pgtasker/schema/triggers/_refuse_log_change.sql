@@ -23,7 +23,7 @@ comment on function _refuse_log_change() is
 
 create trigger z_append_only
 before delete or update of
-    task_id, created_at, sort_key, paused, from_state, to_state, actor, reason, metadata
+    task_id, created_at, xact_id, sort_key, paused, from_state, to_state, actor, reason, metadata
 on task_transitions
 for each statement
 execute function _refuse_log_change();
@@ -33,8 +33,9 @@ comment on trigger z_append_only on task_transitions is
 
 create trigger z_append_only
 before delete or update of
-    workflow_step_id, created_at, runner_id, claim_id, due_at, sort_key, attempts, attempt_counts,
-    from_state, to_state, backoff_request_seconds, actor, reason, results, error, metadata
+    workflow_step_id, created_at, xact_id, runner_id, claim_id, due_at, ready_at, sort_key,
+    attempts, attempt_counts, from_state, to_state, backoff_request_seconds, actor, reason,
+    results, error, metadata
 on workflow_step_transitions
 for each statement
 execute function _refuse_log_change();
