@@ -1,7 +1,7 @@
 """The asynchronous client: start tasks, look at them, operate on them.
 
 Responsible for what a user calls. Whose connection and transaction that is, is left to
-`async_access`, waiting to `async_waiting`, what is sent to `surface`.
+`async_access`, waiting to `async_waiting`, looking to `async_looking`, what is sent to `surface`.
 
 The synchronous twin is generated from this module by tools/generate_sync_client.py.
 """
@@ -18,21 +18,10 @@ from psycopg import AsyncConnection
 
 from pgtasker import surface
 from pgtasker.clients.async_access import access_to
+from pgtasker.clients.async_looking import _Looking
 from pgtasker.clients.async_waiting import AsyncWaiting
 from pgtasker.dsn import resolve_schema
-from pgtasker.rows import (
-    Explanation,
-    HistoryEntry,
-    Json,
-    QueueRow,
-    RunnerRow,
-    StepReadinessStatus,
-    Task,
-    TaskExecutionContext,
-    TaskListEntry,
-    TaskStep,
-    Violation,
-)
+from pgtasker.rows import Json, Task
 from pgtasker.workflow import Workflow, identity
 
 if TYPE_CHECKING:
@@ -41,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(_Looking):
     """Starts and inspects tasks, from asyncio.
 
     `database` is one of
@@ -85,6 +74,9 @@ class AsyncClient:
 
     async def call(self, call: surface.Call[T]) -> T:
         """Send any call of `pgtasker.surface`."""
+        return await self._access.call(call)
+
+    async def _read(self, call: surface.Call[T]) -> T:
         return await self._access.call(call)
 
     def _connected(self) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
@@ -204,60 +196,6 @@ class AsyncClient:
         Raises TimeoutError if one of them is not at rest after `timeout` seconds.
         """
         return await self._waiting.rest(task_ids, timeout)
-
-    # Look.
-
-    async def get_task(self, task_id: int) -> Task:
-        """Everything about one task."""
-        return await self.call(surface.get_task(task_id))
-
-    async def get_task_steps(self, task_id: int) -> list[TaskStep]:
-        """The steps of a task, parents first."""
-        return await self.call(surface.get_task_steps(task_id))
-
-    async def get_task_history(self, task_id: int) -> list[HistoryEntry]:
-        """The log of a task and its steps, in order."""
-        return await self.call(surface.get_task_history(task_id))
-
-    async def list_tasks(
-        self,
-        *,
-        namespace: str | None = None,
-        name: str | None = None,
-        state: str | None = None,
-        tag: str | None = None,
-        limit: int = 100,
-    ) -> list[TaskListEntry]:
-        """The newest tasks that match every filter given."""
-        return await self.call(
-            surface.task_list(namespace=namespace, name=name, state=state, tag=tag, limit=limit)
-        )
-
-    async def get_step_readiness_status(
-        self, task_id: int, step_ids: Sequence[int] | None = None
-    ) -> list[StepReadinessStatus]:
-        """Could the steps of a task (or these of them) run now, and if not, what is missing?"""
-        return await self.call(surface.get_step_readiness_status(task_id, step_ids))
-
-    async def get_task_execution_context(self, task_id: int) -> TaskExecutionContext:
-        """How a task stands as a whole, and what it waits for."""
-        return await self.call(surface.get_task_execution_context(task_id))
-
-    async def list_runners(self) -> list[RunnerRow]:
-        """The runners the database knows."""
-        return await self.call(surface.list_runners())
-
-    async def list_queues(self) -> list[QueueRow]:
-        """The queues, with what waits in them."""
-        return await self.call(surface.list_queues())
-
-    async def explain_step(self, workflow_step_id: int) -> list[Explanation]:
-        """Why a step is not running, the most important reason first."""
-        return await self.call(surface.explain_step(workflow_step_id))
-
-    async def check_consistency(self) -> list[Violation]:
-        """Every broken invariant of the install; none means healthy."""
-        return await self.call(surface.check_consistency())
 
     # Operate. `actor` is who does it, the database user unless given; both are kept in the log.
 

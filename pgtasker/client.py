@@ -1,7 +1,7 @@
 """The synchronous client: start tasks, look at them, operate on them.
 
 Responsible for what a user calls. Whose connection and transaction that is, is left to
-`access`, waiting to `waiting`, what is sent to `surface`.
+`access`, waiting to `waiting`, looking to `looking`, what is sent to `surface`.
 
 Generated from async_client.py: change that file, then run tools/generate_sync_client.py.
 """
@@ -18,21 +18,10 @@ from psycopg import Connection
 
 from pgtasker import surface
 from pgtasker.clients.access import access_to
+from pgtasker.clients.looking import _Looking
 from pgtasker.clients.waiting import Waiting
 from pgtasker.dsn import resolve_schema
-from pgtasker.rows import (
-    Explanation,
-    HistoryEntry,
-    Json,
-    QueueRow,
-    RunnerRow,
-    StepReadinessStatus,
-    Task,
-    TaskExecutionContext,
-    TaskListEntry,
-    TaskStep,
-    Violation,
-)
+from pgtasker.rows import Json, Task
 from pgtasker.workflow import Workflow, identity
 
 if TYPE_CHECKING:
@@ -41,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client:
+class Client(_Looking):
     """Starts and inspects tasks.
 
     `database` is one of
@@ -85,6 +74,9 @@ class Client:
 
     def call(self, call: surface.Call[T]) -> T:
         """Send any call of `pgtasker.surface`."""
+        return self._access.call(call)
+
+    def _read(self, call: surface.Call[T]) -> T:
         return self._access.call(call)
 
     def _connected(self) -> AbstractContextManager[Connection[Any]]:
@@ -200,60 +192,6 @@ class Client:
         Raises TimeoutError if one of them is not at rest after `timeout` seconds.
         """
         return self._waiting.rest(task_ids, timeout)
-
-    # Look.
-
-    def get_task(self, task_id: int) -> Task:
-        """Everything about one task."""
-        return self.call(surface.get_task(task_id))
-
-    def get_task_steps(self, task_id: int) -> list[TaskStep]:
-        """The steps of a task, parents first."""
-        return self.call(surface.get_task_steps(task_id))
-
-    def get_task_history(self, task_id: int) -> list[HistoryEntry]:
-        """The log of a task and its steps, in order."""
-        return self.call(surface.get_task_history(task_id))
-
-    def list_tasks(
-        self,
-        *,
-        namespace: str | None = None,
-        name: str | None = None,
-        state: str | None = None,
-        tag: str | None = None,
-        limit: int = 100,
-    ) -> list[TaskListEntry]:
-        """The newest tasks that match every filter given."""
-        return self.call(
-            surface.task_list(namespace=namespace, name=name, state=state, tag=tag, limit=limit)
-        )
-
-    def get_step_readiness_status(
-        self, task_id: int, step_ids: Sequence[int] | None = None
-    ) -> list[StepReadinessStatus]:
-        """Could the steps of a task (or these of them) run now, and if not, what is missing?"""
-        return self.call(surface.get_step_readiness_status(task_id, step_ids))
-
-    def get_task_execution_context(self, task_id: int) -> TaskExecutionContext:
-        """How a task stands as a whole, and what it waits for."""
-        return self.call(surface.get_task_execution_context(task_id))
-
-    def list_runners(self) -> list[RunnerRow]:
-        """The runners the database knows."""
-        return self.call(surface.list_runners())
-
-    def list_queues(self) -> list[QueueRow]:
-        """The queues, with what waits in them."""
-        return self.call(surface.list_queues())
-
-    def explain_step(self, workflow_step_id: int) -> list[Explanation]:
-        """Why a step is not running, the most important reason first."""
-        return self.call(surface.explain_step(workflow_step_id))
-
-    def check_consistency(self) -> list[Violation]:
-        """Every broken invariant of the install; none means healthy."""
-        return self.call(surface.check_consistency())
 
     # Operate. `actor` is who does it, the database user unless given; both are kept in the log.
 

@@ -19,6 +19,7 @@ SOURCES = (
     "async_client.py",
     "clients/async_access.py",
     "clients/async_listening.py",
+    "clients/async_looking.py",
     "clients/async_waiting.py",
 )
 
@@ -33,7 +34,7 @@ WORDS = {
     r"\basyncio\.Lock\b": "threading.Lock",
     r"\bAbstractAsync": "Abstract",
     r"\bAsync(?=[A-Z])": "",
-    r"\b(a)sync_?(contextmanager|access|listening|waiting)\b": r"\2",
+    r"\b(a)sync_?(contextmanager|access|listening|looking|waiting)\b": r"\2",
     r"\b(execute|resolved)_async\b": r"\1",
     r"\bawaited=True\b": "awaited=False",
     r"\b__a(enter|exit)__\b": r"__\1__",

@@ -1,0 +1,108 @@
+"""What a call of the SQL surface is, and how it is sent.
+
+A `Call` is only data: what to send and how to read the answer; `execute` and `execute_async` send
+it, qualified with the schema of the install and never by way of the search_path. Which calls there
+are is left to the modules beside this one.
+
+An argument that is None is not sent, so that the defaults of the database hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, LiteralString, TypeVar
+
+from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
+from psycopg.rows import DictRow, dict_row
+from psycopg.sql import SQL, Composable, Composed, Identifier, Placeholder
+from psycopg.types.json import Jsonb, JsonbLoader
+
+from pgtasker import payload
+from pgtasker.errors import translated
+from pgtasker.rows import Json, Row
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Row)
+Rows = Sequence[DictRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One statement: `{schema}` in its text is the schema of the install."""
+
+    text: SQL
+    arguments: Mapping[str, object]
+    read: Callable[[Rows], T]
+    parts: Mapping[str, Composable] | None = None
+
+    def query(self, schema: str) -> Composed:
+        """The statement for an install in this schema."""
+        return self.text.format(schema=Identifier(schema), **(self.parts or {}))
+
+
+def execute(connection: Connection[Any], schema: str, call: Call[T]) -> T:
+    """Send a call and read its answer."""
+    with translated(), connection.cursor(row_factory=dict_row) as cursor:
+        _read_json(cursor)
+        cursor.execute(call.query(schema), call.arguments)
+        return call.read(cursor.fetchall() if cursor.description else [])
+
+
+async def execute_async(connection: AsyncConnection[Any], schema: str, call: Call[T]) -> T:
+    """Send a call and read its answer, on an asynchronous connection."""
+    with translated():
+        async with connection.cursor(row_factory=dict_row) as cursor:
+            _read_json(cursor)
+            await cursor.execute(call.query(schema), call.arguments)
+            return call.read(await cursor.fetchall() if cursor.description else [])
+
+
+# How answers are read.
+
+
+def _read_json(cursor: Cursor[Any] | AsyncCursor[Any]) -> None:
+    """Whatever the connection makes of jsonb: Django's leaves it as text, for its own fields."""
+    cursor.adapters.register_loader("jsonb", JsonbLoader)
+
+
+def nothing(rows: Rows) -> None:
+    return None
+
+
+def value(rows: Rows) -> Any:
+    return next(iter(rows[0].values()))
+
+
+def column(rows: Rows) -> list[Any]:
+    return [next(iter(row.values())) for row in rows]
+
+
+def one(row_class: type[R]) -> Callable[[Rows], R]:
+    return lambda rows: row_class.read(rows[0])
+
+
+def all_of(row_class: type[R]) -> Callable[[Rows], list[R]]:
+    return lambda rows: [row_class.read(row) for row in rows]
+
+
+# How calls are built.
+
+
+def as_json(value: Json, what: str) -> Jsonb:
+    text = payload.dump(value, what)  # now, so that the error comes before anything is sent
+    return Jsonb(value, dumps=lambda _: text)
+
+
+def function(name: LiteralString, read: Callable[[Rows], T], /, **arguments: object) -> Call[T]:
+    """A call of a function of the surface by named notation."""
+    given = {key: value for key, value in arguments.items() if value is not None}
+    notation = SQL(", ").join(
+        [SQL("{} => {}").format(Identifier(key), Placeholder(key)) for key in given]
+    )
+    return Call(
+        SQL("select * from {schema}.{function}({arguments})"),
+        given,
+        read,
+        {"function": Identifier(name), "arguments": notation},
+    )
