@@ -31,7 +31,7 @@ create table tasks (
     constraint a_complete_task_is_not_paused check (not (paused and _task_is_complete(state)))
 ) with (fillfactor = 50);
 
-create index tasks_active on tasks ((failures > 0), task_id) where not complete;
+create index tasks_active on tasks (failures, task_id) where not complete;
 create index tasks_time on tasks using brin (created_at, xact_id)
     with (pages_per_range = 32, autosummarize = on);
 create unique index tasks_idempotency_key on tasks (idempotency_scope, idempotency_key)

@@ -37,7 +37,7 @@ select
     step.last_attempted_at,
     named_step.dependency_level,
     task.complete,
-    task.failures > 0 as failing,
+    task.failures,
     task.paused,
     task.run_at,
     task.created_at

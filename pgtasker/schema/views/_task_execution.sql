@@ -41,7 +41,7 @@ select
         when steps.pending_steps > 0 then 'dependencies'
     end as waiting_reason,
     task.complete,
-    task.failures > 0 as failing,
+    task.failures,
     task.paused,
     task.run_at,
     task.created_at

@@ -23,7 +23,7 @@ select
     readiness.backoff_request_seconds,
     readiness.last_attempted_at
 from _step_readiness readiness
-where not readiness.complete and not readiness.failing
+where not readiness.complete and readiness.failures = 0
 union all
 select
     readiness.workflow_step_id,
@@ -43,7 +43,7 @@ select
     readiness.backoff_request_seconds,
     readiness.last_attempted_at
 from _step_readiness readiness
-where not readiness.complete and readiness.failing;
+where not readiness.complete and readiness.failures > 0;
 
 comment on view active_step_readiness_statuses is
     'Steps of unfinished tasks: state, parents, attempts, and whether each could run now.';

@@ -20,7 +20,7 @@ select
     context.health_status,
     context.waiting_reason
 from _task_execution context
-where not context.complete and not context.failing
+where not context.complete and context.failures = 0
 union all
 select
     context.task_id,
@@ -38,7 +38,7 @@ select
     context.health_status,
     context.waiting_reason
 from _task_execution context
-where not context.complete and context.failing;
+where not context.complete and context.failures > 0;
 
 comment on view active_task_execution_contexts is
     'Unfinished tasks: how their steps stand, what that means, and what they wait for.';

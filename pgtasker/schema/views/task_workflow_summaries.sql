@@ -42,11 +42,11 @@ select
 from (
     select at_work.*
     from _task_execution at_work
-    where not at_work.complete and not at_work.failing
+    where not at_work.complete and at_work.failures = 0
     union all
     select failing.*
     from _task_execution failing
-    where not failing.complete and failing.failing
+    where not failing.complete and failing.failures > 0
 ) context
 left join lateral (
     select
