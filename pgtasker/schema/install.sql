@@ -31,6 +31,7 @@
 \ir queue.sql
 \ir runners.sql
 \ir watches.sql
+\ir rollups.sql
 
 -- Refusals and checks
 \ir functions/_refuse_unknown.sql
@@ -184,6 +185,14 @@
 \ir functions/_expire_runners.sql
 \ir functions/_expire_attempts.sql
 \ir functions/_end_watches.sql
+\ir functions/_seconds_bin.sql
+\ir functions/_bin_seconds.sql
+\ir functions/_ended_attempts.sql
+\ir functions/_task_events.sql
+\ir functions/_facts.sql
+\ir functions/_count_facts.sql
+\ir functions/_rollup_days.sql
+\ir functions/_roll_up.sql
 \ir functions/_next_maintenance.sql
 \ir functions/maintain.sql
 
@@ -211,6 +220,18 @@
 \ir functions/calculate_dependency_levels.sql
 \ir functions/get_step_transitive_dependencies.sql
 \ir functions/get_critical_path.sql
+\ir functions/_analysis_is_exact.sql
+\ir functions/_analysis_start.sql
+\ir functions/_measures.sql
+\ir functions/_totals.sql
+\ir functions/_slowest.sql
+\ir functions/get_analytics_metrics.sql
+\ir functions/get_step_statistics.sql
+\ir functions/get_task_statistics.sql
+\ir functions/get_slowest_steps.sql
+\ir functions/get_slowest_tasks.sql
+\ir functions/get_system_health_counts.sql
+\ir views/monitoring_metrics.sql
 \ir functions/list_runners.sql
 \ir functions/list_queues.sql
 \ir functions/_explain_state.sql

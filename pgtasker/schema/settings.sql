@@ -29,7 +29,9 @@ values
     ('runner_retention', '1 day', 'interval',
      'How long a runner that has ended stays listed.'),
     ('recent_days', '30', 'integer',
-     'How many days the recent tier of views looks back.');
+     'How many days the recent tier of views looks back.'),
+    ('rollup_days', '400', 'integer',
+     'How many days the hourly counts behind the analytics are kept.');
 
 -- One row that the engine keeps between calls; whoever holds its row lock does the work of this
 -- second.

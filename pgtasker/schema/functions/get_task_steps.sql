@@ -16,7 +16,8 @@ returns table (
     due_at timestamptz,
     runner_id bigint,
     runner text,
-    progress jsonb
+    progress jsonb,
+    ready_at timestamptz
 )
 language plpgsql
 stable
@@ -47,7 +48,8 @@ begin
         step.due_at,
         coalesce(step.runner_id, attempt.runner_id),
         runner.name,
-        claim.progress
+        claim.progress,
+        attempt.ready_at
     from workflow_steps step
     join tasks task on task.task_id = step.task_id
     join named_steps named_step on named_step.named_step_id = step.named_step_id
@@ -62,7 +64,7 @@ begin
         limit 1
     ) failure on true
     left join lateral (
-        select started.created_at, started.runner_id
+        select started.created_at, started.runner_id, started.ready_at
         from workflow_step_transitions started
         where started.workflow_step_id = step.workflow_step_id
             and started.to_state = 'in_progress'

@@ -1,5 +1,6 @@
 -- maintain: what time brings about, in bounded batches: due steps become ready, expired runners
--- lose their steps, attempts past their timeout fail. Every runner calls it, a cron job may.
+-- lose their steps, attempts past their timeout fail; and the log is counted into the rollups.
+-- Every runner calls it, a cron job may.
 --
 -- Everything is taken with skip locked; returns when there is next something to do.
 
@@ -28,6 +29,7 @@ begin
         perform _expire_attempts();
     end if;
     perform _end_watches(1000);
+    perform _roll_up();
     delete from runners runner
     where runner.ended_at < v_now - _setting_interval('runner_retention')
         and not exists (select from step_claims claim where claim.runner_id = runner.runner_id);

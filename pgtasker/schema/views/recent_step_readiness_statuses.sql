@@ -20,7 +20,7 @@ select
     readiness.last_attempted_at
 from _step_readiness readiness
 where readiness.created_at >= (
-    select clock() - make_interval(days => setting.value::integer)
+    select clock() - make_interval(days => least(setting.value::integer, 36500))
     from settings setting
     where setting.name = 'recent_days'
 );

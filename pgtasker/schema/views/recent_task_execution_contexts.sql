@@ -18,7 +18,7 @@ select
     context.waiting_reason
 from _task_execution context
 where context.created_at >= (
-    select clock() - make_interval(days => setting.value::integer)
+    select clock() - make_interval(days => least(setting.value::integer, 36500))
     from settings setting
     where setting.name = 'recent_days'
 );

@@ -1,0 +1,23 @@
+-- _analysis_start: where a window of analytics begins: an hour ago unless given, exactly there if
+-- that is not longer ago than an hour, else at the start of the hour.
+
+create function _analysis_start(since timestamptz)
+returns timestamptz
+language plpgsql
+stable
+set search_path from current
+as $$
+begin
+    if _analysis_is_exact(_analysis_start.since) then
+        return coalesce(_analysis_start.since, clock() - interval '1 hour');
+    end if;
+    return date_bin(
+        '1 hour',
+        greatest(_analysis_start.since, '2000-01-01 00:00:00+00'),
+        '2000-01-01 00:00:00+00'
+    );
+end;
+$$;
+
+comment on function _analysis_start(timestamptz) is
+    'Where a window of analytics begins.';
