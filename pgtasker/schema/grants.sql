@@ -139,6 +139,7 @@ revoke execute on function
     _measures,
     _totals,
     _slowest,
+    _runner_counts,
     _explain_state,
     _explain_parents,
     _explain_waiting,

@@ -230,6 +230,7 @@
 \ir functions/get_task_statistics.sql
 \ir functions/get_slowest_steps.sql
 \ir functions/get_slowest_tasks.sql
+\ir functions/_runner_counts.sql
 \ir functions/get_system_health_counts.sql
 \ir views/monitoring_metrics.sql
 \ir functions/list_runners.sql

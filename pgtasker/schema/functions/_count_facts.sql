@@ -8,6 +8,10 @@ returns bigint
 language plpgsql
 volatile
 set search_path from current
+set enable_hashjoin = off
+set enable_memoize = off
+set enable_mergejoin = off
+set enable_seqscan = off
 set jit = off
 as $$
 declare

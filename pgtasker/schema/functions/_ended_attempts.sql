@@ -1,7 +1,8 @@
 -- _ended_attempts: attempts that ended, from the log, of some transactions and since a time: how,
 -- how long they ran, and how long their step had waited in the queue before.
 --
--- An attempt is a pair of rows: the one that ended it follows the one that began it.
+-- An attempt is a pair of rows: the one that ended it follows the one that began it. Inlined into
+-- the functions that read it, which pin how it is read.
 
 create function _ended_attempts(first_xact_id bigint, end_xact_id bigint, since timestamptz)
 returns table (
@@ -13,16 +14,9 @@ returns table (
     run_seconds double precision,
     wait_seconds double precision
 )
-language plpgsql
+language sql
 stable
-set search_path from current
-set enable_hashjoin = off
-set enable_mergejoin = off
-set enable_seqscan = off
-set jit = off
-as $$
-begin
-    return query
+begin atomic
     select
         ended.workflow_step_id,
         step.named_step_id,
@@ -58,7 +52,6 @@ begin
         offset 0
     ) step;
 end;
-$$;
 
 comment on function _ended_attempts(bigint, bigint, timestamptz) is
     'Attempts that ended, with how long they ran and how long their step had waited.';

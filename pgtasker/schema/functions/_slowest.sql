@@ -11,6 +11,10 @@ returns table (entity_id bigint, sort_key integer, seconds double precision)
 language plpgsql
 stable
 set search_path from current
+set enable_hashjoin = off
+set enable_memoize = off
+set enable_mergejoin = off
+set enable_seqscan = off
 set jit = off
 as $$
 declare

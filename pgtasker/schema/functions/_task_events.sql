@@ -10,16 +10,9 @@ returns table (
     event text,
     total_seconds double precision
 )
-language plpgsql
+language sql
 stable
-set search_path from current
-set enable_hashjoin = off
-set enable_mergejoin = off
-set enable_seqscan = off
-set jit = off
-as $$
-begin
-    return query
+begin atomic
     select
         task.task_id, task.named_task_id, 0, task.created_at, 'created', 0::double precision
     from tasks task
@@ -52,7 +45,6 @@ begin
         offset 0
     ) task;
 end;
-$$;
 
 comment on function _task_events(bigint, bigint, timestamptz) is
     'Tasks that were created, ended or failed, with how long that took.';

@@ -6,6 +6,11 @@ returns table (subject text, fact text, occurrences bigint)
 language plpgsql
 stable
 set search_path from current
+set enable_hashjoin = off
+set enable_memoize = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_progress rollup_progress;

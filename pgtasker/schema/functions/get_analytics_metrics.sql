@@ -62,11 +62,11 @@ begin
             select
                 measure.kind,
                 measure.seconds,
-                sum(measure.occurrences) over (
+                sum(measure.occurrences::double precision) over (
                     partition by measure.kind
                     order by measure.seconds
                 ) as running,
-                sum(measure.occurrences) over (partition by measure.kind) as total
+                sum(measure.occurrences::double precision) over (partition by measure.kind) as total
             from measure
             where measure.kind is not null
         ) ordered

@@ -24,11 +24,10 @@ begin
             found.seconds,
             found.occurrences,
             found.total_seconds
-        from _measures(get_step_statistics.since) found
+        from _measures(get_step_statistics.since, 'step') found
         join named_steps named_step on named_step.named_step_id = found.named_id
         join named_tasks named_task on named_task.named_task_id = named_step.named_task_id
-        where found.subject = 'step'
-            and found.fact in ('complete', 'error', 'wait')
+        where found.fact in ('complete', 'error', 'wait')
             and named_task.namespace
                 = coalesce(get_step_statistics.namespace, named_task.namespace)
             and named_task.name = coalesce(get_step_statistics.name, named_task.name)
@@ -36,12 +35,12 @@ begin
     ordered as (
         select
             measure.*,
-            sum(measure.occurrences) over (
+            sum(measure.occurrences::double precision) over (
                 partition by
                     measure.namespace, measure.workflow_name, measure.step_name, measure.is_wait
                 order by measure.seconds
             ) as running,
-            sum(measure.occurrences) over (
+            sum(measure.occurrences::double precision) over (
                 partition by
                     measure.namespace, measure.workflow_name, measure.step_name, measure.is_wait
             ) as total

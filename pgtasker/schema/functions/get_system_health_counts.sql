@@ -64,38 +64,25 @@ begin
         from tasks task
         where not task.complete
     ),
-    waiting as (
+    ready as (
         select
-            count(*) filter (where queued.due_at is null or queued.due_at <= v_now) as ready,
-            count(*) filter (where queued.due_at > v_now and step.state <> 'error') as scheduled,
-            count(*) filter (where queued.due_at > v_now and step.state = 'error') as in_backoff,
-            min(coalesce(queued.due_at, queued.enqueued_at)) filter (
-                where queued.due_at is null or queued.due_at <= v_now
-            ) as oldest_ready_at
+            count(*) as steps,
+            min(coalesce(queued.due_at, queued.enqueued_at)) as oldest_at
         from step_queue queued
-        left join workflow_steps step
-            on step.workflow_step_id = queued.workflow_step_id and queued.due_at > v_now
+        where queued.due_at is null or queued.due_at <= v_now
     ),
-    runner as (
-        select known.*, known.ended_at is null and not _lease_is_over(known) as is_live
-        from runners known
-    ),
-    held as (
+    later as (
         select
-            count(*) as claims,
-            count(*) filter (where not runner.is_live or claim.timeout_at <= v_now) as stalled
-        from step_claims claim
-        join runner on runner.runner_id = claim.runner_id
-    ),
-    fleet as (
-        select
-            count(*) filter (where runner.is_live)::integer as live,
-            count(*) filter (where runner.is_live and runner.waiting_until is not null)::integer
-                as waiting,
-            count(*) filter (
-                where not runner.is_live and runner.end_reason is distinct from 'deregistered'
-            )::integer as lost
-        from runner
+            count(*) filter (where step.state <> 'error') as scheduled,
+            count(*) filter (where step.state = 'error') as in_backoff
+        from step_queue queued
+        cross join lateral (
+            select found.state
+            from workflow_steps found
+            where found.workflow_step_id = queued.workflow_step_id
+            offset 0
+        ) step
+        where queued.due_at > v_now
     )
     select
         v_now,
@@ -104,9 +91,9 @@ begin
         coalesce(total.complete, 0)::bigint,
         coalesce(total.cancelled, 0)::bigint,
         coalesce(total.resolved, 0)::bigint,
-        waiting.ready, waiting.scheduled, waiting.in_backoff, held.claims, active.failures,
+        ready.steps, later.scheduled, later.in_backoff, fleet.claims, active.failures,
         coalesce(total.complete_steps, 0)::bigint,
-        held.stalled, waiting.oldest_ready_at, v_now - waiting.oldest_ready_at,
+        fleet.stalled, ready.oldest_at, v_now - ready.oldest_at,
         fleet.live, fleet.waiting, fleet.lost,
         (select count(*)::integer from queues queue where queue.paused),
         (
@@ -117,9 +104,9 @@ begin
         current_setting('max_connections')::integer
     from total
     cross join active
-    cross join waiting
-    cross join held
-    cross join fleet;
+    cross join ready
+    cross join later
+    cross join _runner_counts(v_now) fleet;
 end;
 $$;
 

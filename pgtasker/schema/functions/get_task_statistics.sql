@@ -23,21 +23,20 @@ begin
             found.occurrences,
             found.total_seconds,
             found.fact = 'complete' as counts
-        from _measures(get_task_statistics.since) found
+        from _measures(get_task_statistics.since, 'task') found
         join named_tasks named_task on named_task.named_task_id = found.named_id
-        where found.subject = 'task'
-            and named_task.namespace
+        where named_task.namespace
                 = coalesce(get_task_statistics.namespace, named_task.namespace)
             and named_task.name = coalesce(get_task_statistics.name, named_task.name)
     ),
     ordered as (
         select
             measure.*,
-            sum(measure.occurrences) over (
+            sum(measure.occurrences::double precision) over (
                 partition by measure.namespace, measure.name, measure.counts
                 order by measure.seconds
             ) as running,
-            sum(measure.occurrences) over (
+            sum(measure.occurrences::double precision) over (
                 partition by measure.namespace, measure.name, measure.counts
             ) as total
         from measure
