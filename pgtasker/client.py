@@ -19,6 +19,7 @@ from psycopg import Connection
 from pgtasker import surface
 from pgtasker.clients.access import access_to
 from pgtasker.clients.looking import _Looking
+from pgtasker.clients.reading import reading_from
 from pgtasker.clients.waiting import Waiting
 from pgtasker.dsn import resolve_schema
 from pgtasker.rows import Json, Task
@@ -44,6 +45,13 @@ class Client(_Looking):
 
     The schema is `schema`, else PGTASKER_SCHEMA, else `pgtasker`. Raises ConfigurationError for
     anything else, and for what is closed.
+
+    `replica` is a DSN or a pool from which to read: queries, `get_...`, `list_...`, graphs and
+    figures, not what describes the server that works (`get_system_health_counts`,
+    `monitoring_metrics`, `explain_step`, `check_consistency`). Where it is not given and the client
+    opens its own connections, PGTASKER_REPLICA_DSN counts; "" is none. A replica is a moment
+    behind. What it does not have yet is read from the primary, and so is everything for half a
+    minute after it did not answer, and while a transaction of a connection given is open.
     """
 
     def __init__(
@@ -51,9 +59,11 @@ class Client(_Looking):
         database: str | Connection[Any] | ConnectionPool[Any] | None = None,
         *,
         schema: str | None = None,
+        replica: str | ConnectionPool[Any] | None = None,
     ) -> None:
         self._schema = resolve_schema(schema)
         self._access = access_to(database, self._schema)
+        self._reading = reading_from(self._access, database, replica)
         self._waiting = Waiting(self._access)
 
     def __enter__(self) -> Self:
@@ -70,6 +80,7 @@ class Client(_Looking):
     def close(self) -> None:
         """Close the client's own connections; a connection or pool of the caller's stays open."""
         self._waiting.close()
+        self._reading.close()
         self._access.close()
 
     def call(self, call: surface.Call[T]) -> T:
@@ -77,7 +88,7 @@ class Client(_Looking):
         return self._access.call(call)
 
     def _read(self, call: surface.Call[T]) -> T:
-        return self._access.call(call)
+        return self._reading.call(call)
 
     def _connected(self) -> AbstractContextManager[Connection[Any]]:
         """One connection for several calls."""

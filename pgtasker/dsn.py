@@ -43,6 +43,11 @@ def resolve_dsn(dsn: str | None = None) -> str:
     return chosen
 
 
+def replica_from_environment() -> str | None:
+    """The DSN that PGTASKER_REPLICA_DSN gives, if it gives one: where to read."""
+    return os.environ.get("PGTASKER_REPLICA_DSN") or None
+
+
 def resolve_schema(schema: str | None = None) -> str:
     """The schema of the install: the one given, else PGTASKER_SCHEMA, else `pgtasker`."""
     chosen = schema if schema is not None else os.environ.get("PGTASKER_SCHEMA") or DEFAULT_SCHEMA

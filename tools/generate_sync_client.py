@@ -20,7 +20,9 @@ SOURCES = (
     "clients/async_access.py",
     "clients/async_listening.py",
     "clients/async_looking.py",
+    "clients/async_reading.py",
     "clients/async_waiting.py",
+    "queries/async_fetching.py",
 )
 
 NOTE = "The synchronous twin is generated from this module by {tool}."
@@ -33,12 +35,12 @@ WORDS = {
     r"import asyncio\n": "import threading\n",
     r"\basyncio\.Lock\b": "threading.Lock",
     r"\bAbstractAsync": "Abstract",
-    r"\bAsync(?=[A-Z])": "",
-    r"\b(a)sync_?(contextmanager|access|listening|looking|waiting)\b": r"\2",
+    r"\b(_?)Async(?=[A-Z])": r"\1",
+    r"\b(a)sync_?(contextmanager|access|fetching|listening|looking|reading|waiting)\b": r"\2",
     r"\b(execute|resolved)_async\b": r"\1",
     r"\bawaited=True\b": "awaited=False",
-    r"\b__a(enter|exit)__\b": r"__\1__",
-    r"\basync (def|with)\b": r"\1",
+    r"\b__a(enter|exit|iter)__\b": r"__\1__",
+    r"\basync (def|for|with)\b": r"\1",
     r"\bawait ": "",
 }
 

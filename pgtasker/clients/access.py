@@ -46,6 +46,10 @@ class Access(ABC):
         with self.connected() as connection:
             return surface.execute(connection, self.schema, call)
 
+    def is_in_transaction(self) -> bool:
+        """Whether calls join a transaction that is open now."""
+        return False
+
     def require_no_transaction(self) -> None:  # noqa: B027 - most can have none
         """Refuse to wait for what others do while a transaction is open here."""
 
@@ -75,13 +79,13 @@ class Joined(Access):
         yield self._connection
 
     def require_no_transaction(self) -> None:
-        if self._is_in_transaction() and not self._is_looking:
+        if self.is_in_transaction() and not self._is_looking:
             raise ConfigurationError("cannot wait inside a transaction: commit it first")
 
     def look(self, call: surface.Call[list[T]]) -> list[T] | None:
         if self._connection.closed:
             raise ConfigurationError("cannot wait on: the connection is closed")
-        if self._is_in_transaction():
+        if self.is_in_transaction():
             return None  # the caller is at something else
         self._is_looking = True
         try:
@@ -91,7 +95,7 @@ class Joined(Access):
                 self._connection.rollback()
             self._is_looking = False
 
-    def _is_in_transaction(self) -> bool:
+    def is_in_transaction(self) -> bool:
         """Also while something runs on a connection that begins one by itself."""
         status = self._connection.info.transaction_status
         if status == TransactionStatus.ACTIVE:
@@ -102,9 +106,10 @@ class Joined(Access):
 class Own(Access):
     """By a connection of the client's own."""
 
-    def __init__(self, schema: str, dsn: str | None) -> None:
+    def __init__(self, schema: str, dsn: str | None, within: float | None = None) -> None:
         super().__init__(schema)
         self._given = dsn
+        self._within = within
         self._dsn: str | None = None
         self._connection: Connection[Any] | None = None
         self._opening = threading.Lock()
@@ -113,7 +118,7 @@ class Own(Access):
     def connected(self) -> Iterator[Connection[Any]]:
         with self._opening:
             if self._connection is None or self._connection.closed:
-                self._connection = self._open({})
+                self._connection = self._open_own()
             connection = self._connection
         yield connection
 
@@ -124,6 +129,11 @@ class Own(Access):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _open_own(self) -> Connection[Any]:
+        if self._within is None:
+            return self._open({})
+        return self._open(hurried(self._resolved(), {}, self._within))
 
     def _open(self, parameters: dict[str, Any]) -> Connection[Any]:
         # Nothing is prepared: a pooler may hand each statement to another session.
@@ -161,8 +171,16 @@ class Pooled(Access):
         return connection
 
 
-def access_to(database: str | Connection[Any] | ConnectionPool[Any] | None, schema: str) -> Access:
-    """The way to what a client was given; raises ConfigurationError if it is none."""
+def access_to(
+    database: str | Connection[Any] | ConnectionPool[Any] | None,
+    schema: str,
+    *,
+    within: float | None = None,
+) -> Access:
+    """The way to what a client was given; raises ConfigurationError if it is none.
+
+    A connection of its own is opened in about so many seconds, or not at all.
+    """
     given: Any = database
     match kind_of(given, awaited=False):
         case "connection":
@@ -170,4 +188,4 @@ def access_to(database: str | Connection[Any] | ConnectionPool[Any] | None, sche
         case "pool":
             return Pooled(schema, given)
         case _:
-            return Own(schema, given)
+            return Own(schema, given, within)

@@ -46,6 +46,10 @@ class AsyncAccess(ABC):
         async with self.connected() as connection:
             return await surface.execute_async(connection, self.schema, call)
 
+    def is_in_transaction(self) -> bool:
+        """Whether calls join a transaction that is open now."""
+        return False
+
     def require_no_transaction(self) -> None:  # noqa: B027 - most can have none
         """Refuse to wait for what others do while a transaction is open here."""
 
@@ -75,13 +79,13 @@ class AsyncJoined(AsyncAccess):
         yield self._connection
 
     def require_no_transaction(self) -> None:
-        if self._is_in_transaction() and not self._is_looking:
+        if self.is_in_transaction() and not self._is_looking:
             raise ConfigurationError("cannot wait inside a transaction: commit it first")
 
     async def look(self, call: surface.Call[list[T]]) -> list[T] | None:
         if self._connection.closed:
             raise ConfigurationError("cannot wait on: the connection is closed")
-        if self._is_in_transaction():
+        if self.is_in_transaction():
             return None  # the caller is at something else
         self._is_looking = True
         try:
@@ -91,7 +95,7 @@ class AsyncJoined(AsyncAccess):
                 await self._connection.rollback()
             self._is_looking = False
 
-    def _is_in_transaction(self) -> bool:
+    def is_in_transaction(self) -> bool:
         """Also while something runs on a connection that begins one by itself."""
         status = self._connection.info.transaction_status
         if status == TransactionStatus.ACTIVE:
@@ -102,9 +106,10 @@ class AsyncJoined(AsyncAccess):
 class AsyncOwn(AsyncAccess):
     """By a connection of the client's own."""
 
-    def __init__(self, schema: str, dsn: str | None) -> None:
+    def __init__(self, schema: str, dsn: str | None, within: float | None = None) -> None:
         super().__init__(schema)
         self._given = dsn
+        self._within = within
         self._dsn: str | None = None
         self._connection: AsyncConnection[Any] | None = None
         self._opening = asyncio.Lock()
@@ -113,7 +118,7 @@ class AsyncOwn(AsyncAccess):
     async def connected(self) -> AsyncIterator[AsyncConnection[Any]]:
         async with self._opening:
             if self._connection is None or self._connection.closed:
-                self._connection = await self._open({})
+                self._connection = await self._open_own()
             connection = self._connection
         yield connection
 
@@ -124,6 +129,11 @@ class AsyncOwn(AsyncAccess):
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
+
+    async def _open_own(self) -> AsyncConnection[Any]:
+        if self._within is None:
+            return await self._open({})
+        return await self._open(hurried(self._resolved(), {}, self._within))
 
     async def _open(self, parameters: dict[str, Any]) -> AsyncConnection[Any]:
         # Nothing is prepared: a pooler may hand each statement to another session.
@@ -162,9 +172,15 @@ class AsyncPooled(AsyncAccess):
 
 
 def access_to(
-    database: str | AsyncConnection[Any] | AsyncConnectionPool[Any] | None, schema: str
+    database: str | AsyncConnection[Any] | AsyncConnectionPool[Any] | None,
+    schema: str,
+    *,
+    within: float | None = None,
 ) -> AsyncAccess:
-    """The way to what a client was given; raises ConfigurationError if it is none."""
+    """The way to what a client was given; raises ConfigurationError if it is none.
+
+    A connection of its own is opened in about so many seconds, or not at all.
+    """
     given: Any = database
     match kind_of(given, awaited=True):
         case "connection":
@@ -172,4 +188,4 @@ def access_to(
         case "pool":
             return AsyncPooled(schema, given)
         case _:
-            return AsyncOwn(schema, given)
+            return AsyncOwn(schema, given, within)

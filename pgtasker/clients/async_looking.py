@@ -14,6 +14,11 @@ from datetime import datetime
 from typing import TypeVar
 
 from pgtasker import surface
+from pgtasker.queries.async_fetching import (
+    AsyncExecutionContextQuery,
+    AsyncStepReadinessQuery,
+    AsyncWorkflowSummaryQuery,
+)
 from pgtasker.rows import (
     AnalyticsMetrics,
     CriticalStep,
@@ -44,6 +49,8 @@ T = TypeVar("T")
 class _Looking(ABC):
     """The methods of a client that look and change nothing."""
 
+    _schema: str
+
     @abstractmethod
     async def call(self, call: surface.Call[T]) -> T:
         """Send any call of `pgtasker.surface`."""
@@ -51,6 +58,23 @@ class _Looking(ABC):
     @abstractmethod
     async def _read(self, call: surface.Call[T]) -> T:
         """Send a call that a replica may answer."""
+
+    # Queries: lazy, and narrowed word by word.
+
+    @property
+    def step_readiness(self) -> AsyncStepReadinessQuery:
+        """Could steps run now, and if not, what is missing? All steps, to be narrowed."""
+        return AsyncStepReadinessQuery(self._read, self._schema)
+
+    @property
+    def execution_contexts(self) -> AsyncExecutionContextQuery:
+        """How do tasks stand as a whole, and what do they wait for? All tasks, to be narrowed."""
+        return AsyncExecutionContextQuery(self._read, self._schema)
+
+    @property
+    def workflow_summaries(self) -> AsyncWorkflowSummaryQuery:
+        """What could be done, and what holds the rest back? Unfinished tasks, to be narrowed."""
+        return AsyncWorkflowSummaryQuery(self._read, self._schema)
 
     # Tasks and steps.
 

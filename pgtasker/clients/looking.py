@@ -14,6 +14,11 @@ from datetime import datetime
 from typing import TypeVar
 
 from pgtasker import surface
+from pgtasker.queries.fetching import (
+    ExecutionContextQuery,
+    StepReadinessQuery,
+    WorkflowSummaryQuery,
+)
 from pgtasker.rows import (
     AnalyticsMetrics,
     CriticalStep,
@@ -44,6 +49,8 @@ T = TypeVar("T")
 class _Looking(ABC):
     """The methods of a client that look and change nothing."""
 
+    _schema: str
+
     @abstractmethod
     def call(self, call: surface.Call[T]) -> T:
         """Send any call of `pgtasker.surface`."""
@@ -51,6 +58,23 @@ class _Looking(ABC):
     @abstractmethod
     def _read(self, call: surface.Call[T]) -> T:
         """Send a call that a replica may answer."""
+
+    # Queries: lazy, and narrowed word by word.
+
+    @property
+    def step_readiness(self) -> StepReadinessQuery:
+        """Could steps run now, and if not, what is missing? All steps, to be narrowed."""
+        return StepReadinessQuery(self._read, self._schema)
+
+    @property
+    def execution_contexts(self) -> ExecutionContextQuery:
+        """How do tasks stand as a whole, and what do they wait for? All tasks, to be narrowed."""
+        return ExecutionContextQuery(self._read, self._schema)
+
+    @property
+    def workflow_summaries(self) -> WorkflowSummaryQuery:
+        """What could be done, and what holds the rest back? Unfinished tasks, to be narrowed."""
+        return WorkflowSummaryQuery(self._read, self._schema)
 
     # Tasks and steps.
 

@@ -132,7 +132,6 @@ class SystemHealthCounts(Row):
     scheduled_steps: int
     in_backoff_steps: int
     in_progress_steps: int
-    waiting_steps: int
     exhausted_steps: int
     complete_steps: int
     stalled_claims: int

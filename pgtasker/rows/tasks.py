@@ -71,6 +71,7 @@ class TaskStep(Row):
     runner_id: int | None
     runner: str | None
     progress: Json
+    ready_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

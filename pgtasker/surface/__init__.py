@@ -4,7 +4,8 @@ Responsible for all SQL text in Python that speaks to the engine. Each function 
 which is only data; `execute` and `execute_async` send it. Whose connection that is, when it is
 committed and what to do about an error is left to the caller.
 
-This module is the table of contents; the modules beside it are for one kind of caller each.
+This module is the table of contents; the modules beside it are for one kind of caller each, and
+`selecting` is what queries (`pgtasker.queries`) send.
 """
 
 from pgtasker.surface.calls import Call, execute, execute_async

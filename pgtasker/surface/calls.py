@@ -9,13 +9,14 @@ An argument that is None is not sent, so that the defaults of the database hold.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, LiteralString, TypeVar
 
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 from psycopg.rows import DictRow, dict_row
-from psycopg.sql import SQL, Composable, Composed, Identifier, Placeholder
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
 from psycopg.types.json import Jsonb, JsonbLoader
 
 from pgtasker import payload
@@ -34,11 +35,22 @@ class Call(Generic[T]):
     text: SQL
     arguments: Mapping[str, object]
     read: Callable[[Rows], T]
-    parts: Mapping[str, Composable] | None = None
+    parts: Mapping[str, Composable] | Callable[[Identifier], Mapping[str, Composable]] | None = None
 
     def query(self, schema: str) -> Composed:
         """The statement for an install in this schema."""
-        return self.text.format(schema=Identifier(schema), **(self.parts or {}))
+        name = Identifier(schema)
+        parts = self.parts(name) if callable(self.parts) else self.parts or {}
+        return self.text.format(schema=name, **parts)
+
+    def shown(self, schema: str) -> str:
+        """The statement on one line with its arguments in place, for a person to read."""
+        arguments = self.arguments
+        return re.sub(
+            r"%\((\w+)\)s",
+            lambda found: Literal(arguments[found[1]]).as_string(),
+            " ".join(self.query(schema).as_string().split()),
+        )
 
 
 def execute(connection: Connection[Any], schema: str, call: Call[T]) -> T:
