@@ -3,12 +3,15 @@
 Responsible for the list of commands. What they share is in `base`, how they print in `output`.
 """
 
-from pgtasker.cli import install, look, operate, run, show, work
+from pgtasker.cli import insights, install, look, operate, run, show, work
 from pgtasker.cli.base import group
 from pgtasker.cli.completion import completion
 from pgtasker.cli.demo import demo
+from pgtasker.cli.diagram import diagram
 from pgtasker.cli.doctor import doctor
+from pgtasker.cli.metrics import metrics
 from pgtasker.cli.server import server
+from pgtasker.cli.top import top
 
 for command in (
     demo,
@@ -19,6 +22,10 @@ for command in (
     look.list_tasks,
     show.show,
     look.why,
+    diagram,
+    *insights.COMMANDS,
+    top,
+    metrics,
     *operate.COMMANDS,
     server,
     completion,

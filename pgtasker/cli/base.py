@@ -75,7 +75,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (PgtaskerError, psycopg.Error, TimeoutError) as error:
-            said = f"pgtasker: {_line(error, ctx.find_object(Settings))}"
+            said = f"pgtasker: {line_of(error, ctx.find_object(Settings))}"
         except KeyboardInterrupt:
             said = "pgtasker: interrupted"
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -183,7 +183,8 @@ def _parts(text: str) -> tuple[int, str | None] | None:
     return int(number), name or None
 
 
-def _line(error: BaseException, settings: Settings | None) -> str:
+def line_of(error: BaseException, settings: Settings | None) -> str:
+    """An expected failure in one line."""
     settings = settings or Settings()
     if isinstance(error, EngineError):
         return _with(one_line(error), error.detail, error.hint)

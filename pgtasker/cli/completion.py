@@ -7,6 +7,7 @@ says what went wrong: it just has nothing to offer.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import click
@@ -15,6 +16,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from pgtasker.cli.base import Settings
 from pgtasker.client import Client
 from pgtasker.dsn import connection_string
+from pgtasker.rows import TaskListEntry
 
 PROGRAM = "pgtasker"
 VARIABLE = "_PGTASKER_COMPLETE"
@@ -63,12 +65,33 @@ def tasks(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Compl
 
 
 def workflows(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The workflows of the newest tasks."""
-    names: dict[str, None] = {}
+    """The workflows of the newest tasks, as NAMESPACE/NAME."""
+    return _of_tasks(ctx, incomplete, lambda task: [f"{task.namespace}/{task.name}"])
+
+
+def namespaces(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The namespaces of the newest tasks."""
+    return _of_tasks(ctx, incomplete, lambda task: [task.namespace])
+
+
+def names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of the workflows of the newest tasks."""
+    return _of_tasks(ctx, incomplete, lambda task: [task.name])
+
+
+def tags(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The tags of the newest tasks."""
+    return _of_tasks(ctx, incomplete, lambda task: task.tags)
+
+
+def _of_tasks(
+    ctx: click.Context, incomplete: str, words: Callable[[TaskListEntry], Iterable[str]]
+) -> list[CompletionItem]:
+    found: dict[str, None] = {}
     with suppress(Exception), _client(ctx) as client:
-        tasks = client.list_tasks(limit=10 * OFFERED)
-        names = dict.fromkeys(f"{task.namespace}/{task.name}" for task in tasks)
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        newest = client.list_tasks(limit=10 * OFFERED)
+        found = dict.fromkeys(word for task in newest for word in words(task))
+    return [CompletionItem(word) for word in found if word.startswith(incomplete)]
 
 
 def _client(ctx: click.Context) -> Client:

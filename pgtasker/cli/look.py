@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import click
 from rich.text import Text
 
 from pgtasker import surface
 from pgtasker.cli.base import Settings, database_options, find_step, json_option
+from pgtasker.cli.completion import names as complete_names
+from pgtasker.cli.completion import namespaces, tags
 from pgtasker.cli.completion import tasks as complete_tasks
 from pgtasker.cli.output import (
     STATE_STYLES,
@@ -19,6 +23,7 @@ from pgtasker.cli.output import (
     took,
 )
 from pgtasker.cli.output import show as show_picture
+from pgtasker.cli.times import Since, since_option
 from pgtasker.client import Client
 
 TASK_STATES = [name for name in STATE_STYLES if name != "skipped"]
@@ -27,27 +32,66 @@ NAMED = 5  # steps that are named before the rest is counted
 
 
 @click.command("list")
-@click.option("--state", "wanted", type=click.Choice(TASK_STATES), help="Only in this state.")
-@click.option("--namespace", metavar="NAME", help="Only of this namespace.")
-@click.option("--name", metavar="NAME", help="Only of this workflow.")
-@click.option("--tag", metavar="TEXT", help="Only with this tag.")
+@click.option("--all", "tier", flag_value="all", default=True, help="Whatever there is.")
+@click.option("--active", "tier", flag_value="active", help="Only what is not over, or in error.")
+@click.option(
+    "--recent",
+    "tier",
+    flag_value="recent",
+    help="Only what was created in the last days, as many as the setting recent_days says.",
+)
+@click.option(
+    "--state", "states", type=click.Choice(TASK_STATES), multiple=True, help="Only in this state."
+)
+@click.option("--attention", is_flag=True, help="Only what wants a person, as --state error does.")
+@since_option("Only what was created since")
+@click.option(
+    "--namespace", metavar="NAME", shell_complete=namespaces, help="Only of this namespace."
+)
+@click.option(
+    "--name", metavar="NAME", shell_complete=complete_names, help="Only of this workflow."
+)
+@click.option("--tag", metavar="TEXT", shell_complete=tags, help="Only with this tag.")
+@click.option(
+    "--before",
+    type=click.IntRange(min=1),
+    metavar="TASK",
+    shell_complete=complete_tasks,
+    help="Only older ones than this task: the next page.",
+)
 @click.option("--limit", type=click.IntRange(min=1), default=20, help="The newest so many.")
 @json_option
 @database_options
 @click.pass_obj
 def list_tasks(
     settings: Settings,
-    wanted: str | None,
+    tier: str,
+    states: tuple[str, ...],
+    attention: bool,
+    since: Since | None,
     namespace: str | None,
     name: str | None,
     tag: str | None,
+    before: int | None,
     limit: int,
     as_json: bool,
 ) -> None:
     """List tasks, the newest first."""
+    wanted = {*states, *(["error"] if attention else [])}
     with settings.client() as client:
+        begins = [since.before(client)] if since else []
+        if tier == "recent":
+            days = timedelta(days=int(client.get_setting("recent_days")))
+            begins.append(Since(ago=days).before(client))
         tasks = client.list_tasks(
-            namespace=namespace, name=name, state=wanted, tag=tag, limit=limit
+            namespace=namespace,
+            name=name,
+            state=sorted(wanted) or None,
+            tag=tag,
+            active=True if tier == "active" else None,
+            created_since=max(begins, default=None),
+            before_task_id=before,
+            limit=limit,
         )
     if as_json:
         print_json(tasks)

@@ -42,7 +42,7 @@ SIGNS = {
     "resolved_manually": "✓",
 }
 RETRYING = "↻"  # in error, but not for good
-STAND_INS = {**graph.ASCII, **str.maketrans("·▸✓✗⊘»↻…", ".>vx/>~.")}
+STAND_INS = {**graph.ASCII, **str.maketrans("·▸✓✗⊘»↻…▾←→↑↓", ".>vx/>~.v<>^v")}
 
 
 def print_json(value: object) -> None:
@@ -116,7 +116,7 @@ def print_lines(lines: Iterable[Text]) -> None:
     """Print a drawing line by line; where the signs are not known, with stand-ins for them."""
     target = console()
     for line in lines:
-        if not _encodable(line.plain):
+        if not encodable(line.plain):
             click.echo(line.plain.rstrip().translate(STAND_INS))
         elif target.is_terminal:
             target.print(line, soft_wrap=True)
@@ -141,7 +141,8 @@ def paragraph(text: str, lead: Text | None = None) -> Iterator[Text]:
         yield Text(" " * indent + line)
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether standard output can write it."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeError:

@@ -9,6 +9,7 @@ import click
 from pgtasker.cli.base import Refused, Settings, database_options, json_option, parse_json
 from pgtasker.cli.completion import workflows
 from pgtasker.cli.output import error_line, print_json
+from pgtasker.cli.times import moment
 from pgtasker.loading import load_documents
 
 
@@ -30,19 +31,12 @@ def register(settings: Settings, target: str) -> None:
             click.echo(f"registered {document.get('namespace', 'default')}/{name} {version}")
 
 
-def _moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
-    try:
-        return None if value is None else datetime.fromisoformat(value).astimezone()
-    except (ValueError, OverflowError):
-        raise click.BadParameter(f"{value!r} is no time like 2030-01-31T18:00+01:00") from None
-
-
 @click.command()
 @click.argument("workflow", metavar="[NAMESPACE/]NAME", shell_complete=workflows)
 @click.argument("context", required=False)
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key gives the same task.")
 @click.option("--priority", type=int, help="Higher goes first; else that of the steps.")
-@click.option("--run-at", metavar="TIME", callback=_moment, help="Not before this time (ISO 8601).")
+@click.option("--run-at", metavar="TIME", callback=moment, help="Not before this time (ISO 8601).")
 @click.option("--tag", "tags", multiple=True, metavar="TEXT", help="Any number of them.")
 @click.option("--version", metavar="VERSION", help="Else the highest one.")
 @click.option("--bypass", multiple=True, metavar="STEP", help="Skip this skippable step.")
