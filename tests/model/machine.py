@@ -7,7 +7,7 @@ with must be the same, and the engine must find nothing wrong with itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from psycopg.types.json import Jsonb
 
 from ..support.databases import Database
+from . import insights
 from .rules import FINAL_STEP, Model, Outcome, RefusedError, Step, StepSpec, Task
 
 NAMES = "abcdef"
@@ -37,6 +38,48 @@ SNAPSHOT = """
     left join active_step_readiness_statuses readiness
         on readiness.workflow_step_id = step.workflow_step_id
     order by step.workflow_step_id
+"""
+
+# The rollups and what they do not hold yet, against the log counted anew; no rows: they agree.
+RECOUNT = """
+    with recount as (
+        select
+            date_bin('1 hour', found.happened_at, '2000-01-01 00:00:00+00') as bucket_at,
+            found.subject, found.named_id, found.fact, _seconds_bin(found.seconds) as bin,
+            count(*) as occurrences, round(sum(found.seconds)::numeric, 3) as seconds
+        from _facts(0, 9223372036854775807, '-infinity') found
+        group by 1, 2, 3, 4, 5
+    ),
+    kept as (
+        select
+            counted.bucket_at, counted.subject, counted.named_id, counted.fact, counted.bin,
+            sum(counted.occurrences) as occurrences,
+            round(sum(counted.seconds)::numeric, 3) as seconds
+        from (
+            select rollup.* from rollups rollup where rollup.bucket_at > '-infinity'
+            union all
+            select
+                date_bin('1 hour', found.happened_at, '2000-01-01 00:00:00+00'), found.subject,
+                found.named_id, found.fact, _seconds_bin(found.seconds), 1, found.seconds
+            from rollup_progress progress
+            cross join lateral _facts(progress.next_xact_id, 9223372036854775807, '-infinity') found
+        ) counted
+        group by 1, 2, 3, 4, 5
+    ),
+    total as (
+        select subject, fact, sum(occurrences) as occurrences from recount group by 1, 2
+    )
+    (table recount except table kept) union all (table kept except table recount)
+    union all
+    (
+        select
+            null::timestamptz, total.subject, null::bigint, total.fact, null::smallint,
+            total.occurrences, null::numeric
+        from total
+        except
+        select null, known.subject, null, known.fact, null, known.occurrences, null
+        from _totals() known
+    )
 """
 
 
@@ -479,12 +522,35 @@ class EngineMachine(RuleBasedStateMachine):
         self.db.assert_consistent()
 
     def _is_ready(self, step: Step) -> bool:
-        now, task = self.model.now, step.task
-        return (
-            not task.complete
-            and not task.paused
-            and (task.run_at is None or task.run_at <= now)
-            and step.state not in {"in_progress", *FINAL_STEP}
-            and step.alive
-            and (step.due_at is None or step.due_at <= now)
+        return insights.is_ready(step, self.model.now)
+
+    @invariant()
+    def views_show_the_model(self) -> None:
+        """Every verdict of every tier, and of the summaries."""
+        now, tasks = self.model.now, self.model.tasks
+        shown = self._seen("task_execution_contexts", insights.context)
+        assert shown.keys() == tasks.keys()
+        at_work = {task_id for task_id, task in tasks.items() if not task.complete}
+        assert self._seen("active_task_execution_contexts", insights.context).keys() == at_work
+        assert self._seen("recent_task_execution_contexts", insights.context) == shown
+        assert self._seen("task_workflow_summaries", insights.summary).keys() == at_work
+        ready = self.db.column(
+            "select workflow_step_id from active_step_readiness_statuses where ready_for_execution"
         )
+        steps = self.model.steps.values()
+        assert sorted(ready) == [s.step_id for s in steps if insights.is_ready(s, now)]
+
+    def _seen(
+        self, view: str, derive: Callable[[Task, datetime], dict[str, Any]]
+    ) -> dict[int, dict[str, Any]]:
+        """The rows of a view by task, each as the model has it."""
+        found = {row.task_id: row._asdict() for row in self.db.rows(f"table {view}")}
+        for task_id, row in found.items():
+            wanted = derive(self.model.tasks[task_id], self.model.now)
+            assert {name: row[name] for name in wanted} == wanted
+        return found
+
+    @invariant()
+    def rollups_agree_with_a_recount(self) -> None:
+        """Whenever they were last refreshed."""
+        assert self.db.rows(RECOUNT) == []
