@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, datetime
 
 import click
@@ -31,13 +31,14 @@ from pgtasker.cli.output import (
     took,
     width,
 )
+from pgtasker.cli.standing import context_of, critical_path, path_of, standing
 from pgtasker.client import Client
 from pgtasker.rows import Explanation, HistoryEntry, Json, Task, TaskStep
 
 FOLDED_FROM = 9  # parallel steps; fewer are all shown
 SHOWN_OF_EACH_STATE = 3  # of folded steps; the rest of them share a line
 STATES_BY_INTEREST = ("error", "in_progress", "pending")
-HEADER = ("step", "id", "state", "attempts", "took")
+HEADER = ("step", "id", "state", "attempts", "waited", "took")
 LONGEST_REMARK = 3  # lines
 LONGEST_RESULT = 20  # lines
 WIDEST = 400  # columns, where the output is no terminal
@@ -60,10 +61,14 @@ def show(settings: Settings, subject: str, everything: bool, as_json: bool) -> N
         if name is not None:
             _show_step(client, task, steps, name, everything=everything, as_json=as_json)
             return
+        context, path = context_of(client, task), path_of(client, task)
     if as_json:
-        print_json({"task": task, "steps": steps})
+        print_json({"task": task, "steps": steps, "context": context, "critical_path": path})
         return
-    print_lines([*_headline(task), Text(), *_drawing(steps, everything=everything)])
+    marked = {step.name for step in path}
+    print_lines([*_headline(task), *(standing(context) if context else ()), Text()])
+    print_lines(_drawing(steps, marked, everything=everything))
+    print_lines(critical_path(path))
 
 
 def _headline(task: Task) -> Iterator[Text]:
@@ -91,7 +96,7 @@ def _headline(task: Task) -> Iterator[Text]:
 # The drawing of a task.
 
 
-def _drawing(steps: Sequence[TaskStep], *, everything: bool) -> list[Text]:
+def _drawing(steps: Sequence[TaskStep], marked: Set[str], *, everything: bool) -> list[Text]:
     known = {step.name: step for step in steps}
     columns = width(otherwise=WIDEST)
 
@@ -115,6 +120,8 @@ def _drawing(steps: Sequence[TaskStep], *, everything: bool) -> list[Text]:
     for line, row in zip(lines, cells, strict=True):
         first = known[line.steps[0]] if line.steps else None
         mark = sign(first) if first else Text(" ")
+        if line.steps and marked >= set(line.steps):
+            row = (Text(str(row[0]), style="bold"), *row[1:])
         drawn.append(_row(line.lanes.ljust(lanes), mark, row, widths))
         if first is not None and (remark := _remark(first)):
             beside = line.below.ljust(lanes) + " " * 5
@@ -135,16 +142,17 @@ def _row(lanes: str, mark: Text, cells: Sequence[str | Text], widths: Sequence[i
 
 def _cells(names: graph.Unit, known: dict[str, TaskStep]) -> tuple[str | Text, ...]:
     if not names:
-        return ("", "", "", "", "")
+        return ("",) * len(HEADER)
     step = known[names[0]]
     if len(names) > 1:
         counted = Text(f"{len(names)} {step.state}", style=STATE_STYLES.get(step.state, ""))
-        return (f"{names[0]} … {names[-1]}", "", counted, "", "")
+        return (f"{names[0]} … {names[-1]}", "", counted, "", "", "")
     return (
         step.name,
         str(step.workflow_step_id),
         state(step.state),
         f"{step.attempts}/{step.retry_limit}",
+        took(step.ready_at, step.started_at),
         took(step.started_at, step.finished_at),
     )
 
@@ -236,6 +244,8 @@ def _details(
         state(step.state),
     )
     facts = [f"id {step.workflow_step_id}", f"attempt {step.attempts} of {step.retry_limit}"]
+    if duration := took(step.ready_at, step.started_at):
+        facts.append(f"waited {duration} in the queue")
     if duration := took(step.started_at, step.finished_at):
         facts.append(f"took {duration}")
     if step.runner:
