@@ -206,7 +206,7 @@ class _Looking(ABC):
         namespace: str | None = None,
         name: str | None = None,
     ) -> list[SlowTask]:
-        """The tasks that took longest from their creation to their end, as `get_slowest_steps`."""
+        """The tasks that took longest from when they could start, as `get_slowest_steps`."""
         return await self._read(
             surface.get_slowest_tasks(since, max_rows=max_rows, namespace=namespace, name=name)
         )

@@ -15,7 +15,7 @@ from pgtasker.rows.base import Row
 class AnalyticsMetrics(Row):
     """What was done since a time, of `get_analytics_metrics`.
 
-    Percentiles of tasks count from their creation to their end, of steps the time that handlers ran
+    Percentiles of tasks count from when they could start to their end, of steps the time that handlers ran
     and the time in the queue, apart. `is_exact` is false where they come from a histogram, with an
     error of at most 5 %.
     """
@@ -33,8 +33,8 @@ class AnalyticsMetrics(Row):
     completed_steps: int
     failed_attempts: int
     error_rate: float | None
-    tasks_per_second: float
-    steps_per_second: float
+    tasks_per_second: float | None
+    steps_per_second: float | None
     task_seconds_p50: float | None
     task_seconds_p95: float | None
     task_seconds_p99: float | None

@@ -36,6 +36,11 @@ class Kind:
         assert len(claimed) == steps
         return claimed
 
+    def take(self, seconds: float) -> None:
+        """Time goes by, less than a lease, while its runner lives."""
+        self.db.call("heartbeat", runner_id=self.runner)
+        self.db.move_clock(seconds)
+
     def finish(self, steps: int = 1) -> None:
         """So many of its ready steps, one after the other, come to their end."""
         for _ in range(steps):
