@@ -7,9 +7,9 @@ import math
 
 import pytest
 
-from bench import decisions
+from bench import decisions, history
 
-from ..support.databases import Databases
+from ..support.databases import Database, Databases
 
 pytestmark = pytest.mark.newest_only
 
@@ -30,3 +30,66 @@ def test_the_results_that_are_kept_are_of_all_measurements() -> None:
     kept = json.loads((decisions.RESULTS / "decisions.json").read_text())
     numbers = {figure["decision"] for figure in kept["figures"]}
     assert numbers == {f"{number:04}" for number in range(1, len(decisions.MEASUREMENTS) + 1)}
+
+
+def test_a_generated_history_is_one_that_could_have_happened(own_database: Database) -> None:
+    """Nothing in it disagrees with anything, every verdict of the views is in it, as many tasks as
+    were asked for, and each row of the log comes after the one before."""
+    db = own_database.main
+    asked = history.History(active=200, finished=200, recent=50, in_error=20)
+    history.fill(db.conn, asked)
+    db.assert_consistent()
+    counted = "select count(*) from tasks where {}"
+    assert db.one(counted.format("complete")) == asked.finished
+    assert db.one(counted.format("not complete")) == asked.active + asked.in_error
+    recent = "created_at > clock() - interval '30 days'"
+    assert db.one(counted.format(f"complete and {recent}")) == asked.recent
+    assert db.one(counted.format(f"not complete and {recent}")) == asked.active
+    column = "select distinct {0} from active_task_execution_contexts where {0} is not null"
+    assert set(db.column(column.format("execution_status"))) == {
+        "blocked_by_failures",
+        "has_ready_steps",
+        "processing",
+        "waiting_for_dependencies",
+    }
+    assert set(db.column(column.format("health_status"))) == {"healthy", "recovering", "blocked"}
+    assert set(db.column(column.format("waiting_reason"))) == {
+        "paused",
+        "scheduled",
+        "backoff",
+        "runner",
+        "dependencies",
+    }
+    assert set(db.column("select distinct state from tasks")) == {
+        "pending",
+        "in_progress",
+        "complete",
+        "error",
+        "cancelled",
+        "resolved_manually",
+    }
+    for log, entity in (
+        ("workflow_step_transitions", "workflow_step_id"),
+        ("task_transitions", "task_id"),
+    ):
+        backwards = f"""
+            select count(*)
+            from {log} log
+            join {log} before using ({entity})
+            where before.sort_key = log.sort_key - 1 and before.created_at > log.created_at
+        """
+        assert db.one(backwards) == 0
+    assert db.one("select count(*) from workflow_step_transitions where created_at > clock()") == 0
+
+
+def test_the_work_of_a_generated_history_goes_on(own_database: Database) -> None:
+    """Runners claim what is ready in it and finish it, and more can be added to it."""
+    db = own_database.main
+    history.fill(db.conn, history.History(active=50, finished=10))
+    while claimed := db.claim(100):
+        for step in claimed:
+            db.complete(step)
+    db.assert_consistent()
+    assert db.one("select count(*) from tasks where state = 'complete'") > 10
+    history.fill(db.conn, history.History(active=50))
+    db.assert_consistent()
