@@ -1,7 +1,7 @@
 """A durable DAG workflow engine that lives in PostgreSQL.
 
-This module is the table of contents: what it names is public, as are `pgtasker.testing` and the
-rows of `pgtasker.rows`; anything else may change.
+This module is the table of contents: what it names is public, as are `pgtasker.testing`, the rows
+of `pgtasker.rows` and the queries of `pgtasker.queries`; anything else may change.
 """
 
 from pgtasker.async_client import AsyncClient
