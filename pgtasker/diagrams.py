@@ -78,7 +78,7 @@ def _lines_of(node: Node) -> Iterable[str]:
 # can mistake stands as it is, everything else as the number of its character.
 
 
-_PLAIN = re.compile(r"[A-Za-z0-9]|(?<=[A-Za-z0-9])[ _](?=[A-Za-z0-9])")
+_PLAIN = re.compile(r"[A-Za-z0-9]|(?<=[A-Za-z0-9])[ _/](?=[A-Za-z0-9])")
 
 
 def _mermaid(graph: _Graph) -> Iterator[str]:

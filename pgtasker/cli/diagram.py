@@ -12,8 +12,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from pgtasker.cli import completion
 from pgtasker.cli.base import Refused, Settings, database_options
+from pgtasker.cli.completion import tasks, workflows
 from pgtasker.cli.output import took
 from pgtasker.client import Client
 from pgtasker.diagrams import Format, Node, draw
@@ -26,9 +26,9 @@ def subjects(
     ctx: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Tasks, workflows of tasks, and files."""
-    known = completion.workflows(ctx, parameter, incomplete)
+    known = workflows(ctx, parameter, incomplete)
     if incomplete.isdecimal() or not incomplete:
-        known = [*completion.tasks(ctx, parameter, incomplete), *known]
+        known = [*tasks(ctx, parameter, incomplete), *known]
     return [*known, CompletionItem(incomplete, type="file")]
 
 
@@ -81,7 +81,7 @@ def _of_task(client: Client, task_id: int, language: Format) -> str:
 def _note(step: TaskStep) -> str:
     attempts = f" {step.attempts}/{step.retry_limit}" if step.state == "error" else ""
     duration = took(step.started_at, step.finished_at)
-    return step.state.replace("_", " ") + attempts + (f", {duration}" if duration else "")
+    return step.state.replace("_", " ") + attempts + (f" {duration}" if duration else "")
 
 
 def _of_stored(client: Client, subject: str, language: Format) -> str:

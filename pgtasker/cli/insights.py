@@ -105,13 +105,18 @@ def _some(count: int, words: str) -> str:
     return f"{count:,} {words}" if count else ""
 
 
+def _at(per_second: float | None) -> str:
+    """A rate beside a count, unless there is none."""
+    return f" ({rate(per_second)})" if per_second else ""
+
+
 def _done(done: AnalyticsMetrics) -> Iterator[Text]:
     about = "" if done.is_exact else "; percentiles are right within 5 %"
     yield Text(f"since {moment(done.analysis_period_start)}{about}", style="bold")
     yield from _line(
         "tasks",
         f"{done.created_tasks:,} created",
-        f"{done.completed_tasks:,} complete ({rate(done.tasks_per_second)})",
+        f"{done.completed_tasks:,} complete{_at(done.tasks_per_second)}",
         _some(done.failed_tasks, "failed"),
         _some(done.cancelled_tasks, "cancelled"),
         _some(done.resolved_tasks, "resolved by hand"),
@@ -119,7 +124,7 @@ def _done(done: AnalyticsMetrics) -> Iterator[Text]:
     failed = f" ({percent(done.error_rate)})" if done.error_rate else ""
     yield from _line(
         "steps",
-        f"{done.completed_steps:,} complete ({rate(done.steps_per_second)})",
+        f"{done.completed_steps:,} complete{_at(done.steps_per_second)}",
         f"{done.attempts:,} attempts, {done.failed_attempts:,} failed{failed}",
     )
     for lead, what in (

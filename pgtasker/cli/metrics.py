@@ -6,8 +6,11 @@ Responsible for the answers to whoever asks. Which metrics there are is said by 
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import FrameType
 
 import click
 import psycopg
@@ -55,7 +58,13 @@ def _serve(settings: Settings, host: str, port: int) -> None:
     with _Server(settings, host, port) as server:
         where = f"http://{host}:{server.server_address[1]}/metrics"
         click.echo(f"answering GET {where}", err=True)
-        server.serve_forever()
+        signal.signal(signal.SIGTERM, _end)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 class _Server(HTTPServer):
@@ -63,13 +72,13 @@ class _Server(HTTPServer):
 
     def __init__(self, settings: Settings, host: str, port: int) -> None:
         self._settings = settings
+        self._client = settings.client()
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot answer on {host}, port {port}: {error.strerror}: choose another one"
             ) from error
-        self._client = settings.client()
 
     def text(self) -> str:
         """The metrics of now. Raises what goes wrong with the database."""

@@ -108,7 +108,7 @@ def test_every_command_explains_itself() -> None:
         result = invoke(name, "--help")
         assert result.exit_code == 0
         assert command.help
-        if name in ("list", "show", "why"):
+        if name in ("list", "show", "why", "stats", "slow", "top", "metrics", "doctor"):
             assert "--json" in result.output
 
 
@@ -390,7 +390,18 @@ def test_no_server_is_one_line_without_a_password() -> None:
     assert "secret" not in result.stderr
 
 
-@pytest.mark.parametrize("command", [["list"], ["doctor"], ["run", "tests.tools.secretive"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list"],
+        ["doctor"],
+        ["run", "tests.tools.secretive"],
+        ["stats"],
+        ["top", "--once"],
+        ["metrics"],
+        ["diagram", "1"],
+    ],
+)
 @pytest.mark.parametrize("place", ["uri", "pairs", "broken", "PGPASSWORD"])
 def test_no_command_ever_prints_a_password(
     command: list[str], place: str, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,8 @@ HOSTILE = [
     "<script>alert(1)</script>",
     "&quot;]",
     "#quot;",
+    "[/a/b/]",
+    "a/<br/>b",
     "__init__",
     "1. one",
     "`code`",
@@ -50,7 +52,7 @@ def read_mermaid(text: str) -> Drawn:
     labels, states, edges = {}, {}, []
     for line in lines:
         if node := re.fullmatch(
-            r'    (s\d+)\["((?:[A-Za-z0-9 _]|#\d+;|<br/>)*)"](?::::(\w+))?', line
+            r'    (s\d+)\["((?:[A-Za-z0-9 _/]|#\d+;|<br/>)*)"](?::::(\w+))?', line
         ):
             parts = node[2].split("<br/>")
             labels[node[1]] = [re.sub(r"#(\d+);", lambda c: chr(int(c[1])), p) for p in parts]

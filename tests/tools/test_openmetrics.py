@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pgtasker import openmetrics
+
+from ..support.session import Session
+
+ALERTS = Path(__file__).parents[2] / "examples" / "monitoring" / "alerts.yaml"
 
 
 @dataclass(frozen=True)
@@ -112,3 +119,41 @@ def test_another_implementation_reads_what_was_said(
     ]
     expected = {(name, pairs): value for pairs, value in values.items()}
     assert read(openmetrics.render(samples)) == expected
+
+
+def busy(db: Session) -> None:
+    """Something of everything that is counted: a success, a failure, and what waits."""
+    task = db.run_with("a->b", b={"retry_limit": 1})
+    assert db.settle(task, broken=["b"]) == "error"
+    db.run_with("a")
+    while not db.one("select count(*) from monitoring_metrics where kind = 'counter'"):
+        db.wait(10)  # until nobody else on this server is in a transaction that began before
+
+
+def test_the_view_is_read_by_another_implementation(db: Session) -> None:
+    """Whatever the view says arrives; each name has one kind and one description."""
+    busy(db)
+    rows = db.rows("select name, kind, labels, value, description from monitoring_metrics")
+    assert read(openmetrics.render(rows)) == {
+        (row.name, tuple(sorted(row.labels.items()))): row.value for row in rows
+    }
+    assert len({row.name for row in rows}) == len({(r.name, r.kind, r.description) for r in rows})
+    assert all(row.name.endswith("_total") == (row.kind == "counter") for row in rows)
+
+
+def test_the_alert_rules_ask_for_metrics_that_there_are(db: Session) -> None:
+    """Each name, and each label beside it, is one of the view."""
+    busy(db)
+    rows = db.rows("select name, labels from monitoring_metrics")
+    known = {row.name for row in rows}
+    labels = {(row.name, label) for row in rows for label in row.labels}
+    rules = [
+        rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]
+    ]
+    assert len(rules) == len({rule["alert"] for rule in rules}) > 5
+    for rule in rules:
+        asked = re.findall(r"(pgtasker_\w+)(?:\{(\w+)(?:=|!=|=~)\")?", rule["expr"])
+        assert asked, rule
+        for name, label in asked:
+            assert name in known, rule
+            assert not label or (name, label) in labels, rule
