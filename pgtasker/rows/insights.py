@@ -15,9 +15,9 @@ from pgtasker.rows.base import Row
 class AnalyticsMetrics(Row):
     """What was done since a time, of `get_analytics_metrics`.
 
-    Percentiles of tasks count from when they could start to their end, of steps the time that handlers ran
-    and the time in the queue, apart. `is_exact` is false where they come from a histogram, with an
-    error of at most 5 %.
+    Percentiles of tasks count from when they could start to their end; of steps the time that
+    handlers ran and the time in the queue are apart. `is_exact` is false where they come from a
+    histogram, with an error of at most 5 %.
     """
 
     analysis_period_start: datetime

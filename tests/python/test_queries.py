@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.pq import TransactionStatus
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, NullConnectionPool
 
 from pgtasker import AsyncClient, Client
 from pgtasker.queries import async_fetching, fetching
@@ -332,6 +332,26 @@ def test_a_pool_of_one_connection_serves_a_query_and_what_is_done_with_it(
         pooled = Client(pool, schema=database.schema)
         names = {pooled.get_task(each.task_id).name for each in pooled.execution_contexts}
     assert "pending_0" in names
+
+
+@pytest.mark.newest_only
+def test_each_piece_may_come_from_another_session(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    """As through a pooler that hands every transaction to another one."""
+    monkeypatch.setattr(fetching, "ROWS", 20)
+    sessions = []
+
+    def note(connection: psycopg.Connection[Any]) -> None:
+        sessions.append(connection.info.backend_pid)
+        connection.execute("select set_config('pgtasker.clock', %s, false)", [database.clock])
+        connection.commit()
+
+    dsn = database.session_dsn("pooled")
+    with NullConnectionPool(dsn, configure=note, max_size=1, open=True) as pool:
+        steps = list(Client(pool, schema=database.schema).step_readiness.order_by("attempts"))
+    assert steps == client.step_readiness.order_by("attempts").all()
+    assert len(set(sessions)) > 5
 
 
 @pytest.mark.newest_only
