@@ -24,6 +24,7 @@ from pgtasker.errors import (
     WorkflowError,
 )
 from pgtasker.loading import load_documents, load_workflows
+from pgtasker.rows import StepReadinessStatus, TaskExecutionContext, TaskWorkflowSummary
 from pgtasker.runner import (
     AsyncStep,
     Coordination,
@@ -51,6 +52,9 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     # start and look
     "Client",
     "AsyncClient",
+    "StepReadinessStatus",
+    "TaskExecutionContext",
+    "TaskWorkflowSummary",
     # execute
     "Runner",
     "Step",
