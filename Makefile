@@ -11,10 +11,10 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs bench clean
+.PHONY: help demo test lint types docs bench bench-views clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "pgtasker needs Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -39,6 +39,9 @@ docs: $(READY)  ## write the reference of SQL, Python and the command line anew
 
 bench: $(READY)  ## measure the decisions on a private PostgreSQL (BENCH_ARGS='--dsn DSN')
 	@$(BIN)/python -m bench.decisions $(BENCH_ARGS)
+
+bench-views: $(READY)  ## measure the views on generated histories (BENCH_ARGS=--quick)
+	@$(BIN)/python -m bench.views $(BENCH_ARGS)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -335,10 +335,10 @@ MEASUREMENTS: tuple[Measurement, ...] = (
 )
 
 
-def conditions(server: str) -> dict[str, str]:
+def conditions(server: str, names: tuple[str, ...] = SETTINGS) -> dict[str, str]:
     """Where the figures come from."""
     with engine.connect(server) as conn:
-        settings = {name: str(engine.value(conn, f"show {name}")) for name in SETTINGS}
+        settings = {name: str(engine.value(conn, f"show {name}")) for name in names}
         version = str(engine.value(conn, "show server_version"))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,22 @@ _numbers = itertools.count(1)
 
 
 @contextlib.contextmanager
-def private_server() -> Iterator[str]:
-    """A PostgreSQL with its default settings (durable commits), removed afterwards."""
+def private_server(settings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A PostgreSQL with its default settings (durable commits) but for those given, removed
+    afterwards."""
     home = Path(tempfile.mkdtemp(prefix="pgtasker-bench-", dir="/tmp"))
     home.chmod(0o755)  # as root, the server runs as another account
     os.environ["PGTASKER_HOME"] = str(home)
     try:
-        yield embedded.start()
+        dsn = embedded.start()
+        if settings:
+            with connect(dsn) as conn:
+                for name, setting in settings.items():
+                    change = sql.SQL("alter system set {} = {}")
+                    conn.execute(change.format(sql.Identifier(name), sql.Literal(setting)))
+            embedded.stop()
+            dsn = embedded.start()
+        yield dsn
     finally:
         embedded.stop()
         shutil.rmtree(home, ignore_errors=True)

@@ -2,8 +2,8 @@
 --
 -- A task is laid out on a scale of its own: each step of its workflow begins where its last parent
 -- ends and takes one to three units; the frontier says how far the task has come. From that follow
--- the state of each step, its rows in the log with their times, the queue, the claims, the task. The
--- triggers that do the same for a live install are off meanwhile.
+-- the state of each step, its rows in the log with their times, the queue, the claims, the task.
+-- The triggers that do the same for a live install are off meanwhile.
 
 create temporary table template as
 with recursive step as (
