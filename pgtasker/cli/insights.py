@@ -36,7 +36,7 @@ from pgtasker.rows import (
     TaskStatistics,
 )
 
-WINDOW = "Only what happened since; else in the last hour"
+WINDOW = "Only what happened since, instead of in the last hour"
 MOST = 100  # rows that the database gives
 
 

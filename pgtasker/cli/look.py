@@ -33,7 +33,9 @@ NAMED = 5  # steps that are named before the rest is counted
 
 @click.command("list")
 @click.option("--all", "tier", flag_value="all", default=True, help="Whatever there is.")
-@click.option("--active", "tier", flag_value="active", help="Only what is not over, or in error.")
+@click.option(
+    "--active", "tier", flag_value="active", help="Only what is not over; an error is not the end."
+)
 @click.option(
     "--recent",
     "tier",

@@ -40,7 +40,7 @@ def since_option(help: str) -> Callable[[F], F]:
         "--since",
         metavar="TIME",
         callback=_since,
-        help=f"{help}: so long ago as in 30m, 2h, 7d, or a time in ISO 8601.",
+        help=f"{help}: 30m, 2h or 7d ago, or a time (ISO 8601).",
     )
 
 

@@ -32,23 +32,16 @@ WIDE = 120  # columns of a frame that is not for a terminal
     metavar="SECONDS",
     help="From one look at the database to the next.",
 )
-@click.option(
-    "--once", is_flag=True, help="Print one frame and end, after a few seconds to count in."
-)
+@click.option("--once", is_flag=True, help="Print one frame and end; rates take a few seconds.")
 @json_option
 @database_options
 @click.pass_obj
 def top(settings: Settings, interval: float, once: bool, as_json: bool) -> None:
     """Follow what is done: queues, runners, workflows, failing steps.
 
-    \b
-    q           quit
-    p           pause the screen, and go on
-    /           show only queues, workflows and steps with a text in their names; esc shows all
-    tab         choose the next section; it has most of the screen
-    ← →         sort it by another column
-    ↑ ↓         scroll it, also page up and page down
-    + -         look less often, or more often
+    Keys: q quits, p pauses the screen. / shows only what has a text in its name, esc shows all
+    again. tab chooses the next section, which has most of the screen; the arrows sort and scroll
+    it. + and - change the interval.
     """
     if as_json and not once:
         raise click.UsageError("--json is for one frame: give --once")
