@@ -36,6 +36,12 @@ def task_in(db: Session, state: str) -> int:
     return task
 
 
+def a_task_in_every_state(db: Session) -> list[int]:
+    """One of each, in the order of TASK_STATES; the one that leaves a step ready is made last."""
+    made = {state: task_in(db, state) for state in reversed(TASK_STATES)}
+    return [made[state] for state in TASK_STATES]
+
+
 def step_in(db: Session, state: str) -> int:
     """The step a, in this state, of a task in which a->b (both skippable) and x can run."""
     task = db.run_with("a->b x", a={"skippable": True, "priority": 1}, b={"skippable": True})

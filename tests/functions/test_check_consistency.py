@@ -85,6 +85,13 @@ BREAKAGES = {
         " select runner_id, 987654321, workflow_step_id from step_claims limit 1"
     ),
     "a step that counts other attempts": "update workflow_steps set attempts = attempts + 1",
+    "a step that was attempted at another time": (
+        "update workflow_steps set last_attempted_at = clock() + interval '1 s'"
+        " where state = 'in_progress'"
+    ),
+    "a step that failed at another time": (
+        "update workflow_steps set last_failure_at = null where state = 'error'"
+    ),
     "a gap in the log": "delete from workflow_step_transitions where sort_key = 1",
     "a log that jumps": (
         "update workflow_step_transitions set from_state = 'error' where to_state = 'complete'"

@@ -8,6 +8,7 @@ from .states import check_that_ids_are_needed
 COLUMNS = (
     "workflow_step_id", "name", "state", "attempts", "retry_limit", "depends_on", "results",
     "error", "created_at", "started_at", "finished_at", "due_at", "runner_id", "runner", "progress",
+    "ready_at",
 )  # fmt: skip
 
 
@@ -35,6 +36,22 @@ def test_a_step_that_waits(db: Session):
     assert step.created_at == db.call("clock")
     assert (step.results, step.error, step.progress, step.due_at) == (None, None, None, None)
     assert (step.started_at, step.finished_at, step.runner_id, step.runner) == (None,) * 4
+    assert step.ready_at is None
+
+
+def test_since_when_a_step_had_waited(db: Session):
+    """For its last attempt: from when it came into the queue."""
+    task = db.run_with("a")
+    created = db.call("clock")
+    db.move_clock(3)
+    claimed = db.claim_only("a")
+    assert db.step(task, "a").ready_at == created
+    db.move_clock(1)
+    db.release(claimed)
+    released = db.call("clock")
+    db.move_clock(1)
+    db.finish_step("a")
+    assert db.step(task, "a").ready_at == released
 
 
 def test_a_step_that_runs(db: Session):

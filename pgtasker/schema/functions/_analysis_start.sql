@@ -1,5 +1,5 @@
 -- _analysis_start: where a window of analytics begins: an hour ago unless given, exactly there if
--- that is not longer ago than an hour, else at the start of the hour.
+-- that is not longer ago than an hour, else at the start of the hour; never in the future.
 
 create function _analysis_start(since timestamptz)
 returns timestamptz
@@ -9,7 +9,7 @@ set search_path from current
 as $$
 begin
     if _analysis_is_exact(_analysis_start.since) then
-        return coalesce(_analysis_start.since, clock() - interval '1 hour');
+        return least(coalesce(_analysis_start.since, clock() - interval '1 hour'), clock());
     end if;
     return date_bin(
         '1 hour',
