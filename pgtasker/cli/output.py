@@ -87,7 +87,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table
             column.removeprefix("#"), justify="right" if right else "left", overflow="fold"
         )
     for row in rows:
-        made.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        made.add_row(*(Text(printable(cell)) if isinstance(cell, str) else cell for cell in row))
     return made
 
 
@@ -116,6 +116,7 @@ def print_lines(lines: Iterable[Text]) -> None:
     """Print a drawing line by line; where the signs are not known, with stand-ins for them."""
     target = console()
     for line in lines:
+        line.plain = printable(line.plain, kept="\n\t")
         if not encodable(line.plain):
             click.echo(line.plain.rstrip().translate(STAND_INS))
         elif target.is_terminal:
@@ -139,6 +140,13 @@ def paragraph(text: str, lead: Text | None = None) -> Iterator[Text]:
     yield Text.assemble(lead, " " * (indent - lead.cell_len), lines[0])
     for line in lines[1:]:
         yield Text(" " * indent + line)
+
+
+def printable(text: str, *, kept: str = "") -> str:
+    """The text without what a terminal would obey: a name, or an error, may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each in kept else "?" for each in text)
 
 
 def encodable(text: str) -> bool:

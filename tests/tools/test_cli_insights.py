@@ -51,7 +51,7 @@ class Install(Command):
             ).fetchall():
                 for step, claim, name in claimed:
                     if name in broken:
-                        error = json.dumps({"type": "Broken", "message": "no\\nway"})
+                        error = json.dumps({"type": "Broken", "message": "no\x1b[2J\nway"})
                         call, values = "fail_step(%s, %s, %s, false)", [step, claim, error]
                     else:
                         call, values = "complete_step(%s, %s)", [step, claim]
@@ -192,6 +192,14 @@ def test_a_finished_task_says_what_took_its_time(pgtasker: Install, tasks: list[
     assert [steps[0], steps[-1], len(steps)] == ["validate", "ship", 3]
     assert shown["context"] is None
     assert pgtasker("show", str(tasks[3])).output.count("critical path") == 0
+
+
+def test_what_a_terminal_would_obey_is_not_printed(pgtasker: Install, tasks: list[int]) -> None:
+    """A control sequence in an error is shown as what it is: text."""
+    for what in (str(tasks[1]), f"{tasks[1]}/charge"):
+        text = pgtasker("show", what).output
+        assert "\x1b" not in text
+        assert "Broken: no?[2J way" in text
 
 
 def test_a_step_says_how_long_it_waited(pgtasker: Install, tasks: list[int]) -> None:

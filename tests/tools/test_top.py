@@ -239,14 +239,35 @@ def test_a_frame_shows_everything_at_80_by_24() -> None:
     assert lines[23].startswith("q quit  p pause  / filter")
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 24), (80, 10), (20, 5), (200, 60)])
-def test_a_frame_fits(section: str, width: int, height: int) -> None:
+@given(
+    st.integers(1, 200),
+    st.integers(1, 60),
+    st.sampled_from(SECTIONS),
+    st.sampled_from([0, 1, 3, 40]),
+    st.booleans(),
+)
+def test_a_frame_fits(width: int, height: int, section: str, queues: int, typing: bool) -> None:
     """Whatever there is to show, in exactly so many lines of at most so many columns."""
-    for view in (View(section=section), View(section=section, typing="x" * 100, filter="e")):
-        lines = render(crowd(), view, STATUS, width=width, height=height)
-        assert len(lines) == height
-        assert max(line.cell_len for line in lines) <= width
+    view = View(section=section, offset=7, filter="e", typing="x" * 100 if typing else None)
+    lines = render(crowd(queues), view, STATUS, width=width, height=height)
+    assert len(lines) == height
+    assert max(line.cell_len for line in lines) <= width
+
+
+def test_a_low_window_has_rows_of_each_section() -> None:
+    """As long as there is room, the chosen one has at least as many as both others."""
+    for height in range(17, 40):
+        lines = texts(crowd(), View(section="workflows"), height=height)
+        rows = [sum(line.startswith(f" {name}_") for line in lines) for name in ("queue", "send")]
+        chosen = sum(line.startswith(" finance/") for line in lines)
+        assert rows[0] == rows[1] > 0
+        assert chosen >= sum(rows)
+
+
+def test_a_name_is_only_a_name() -> None:
+    """What a terminal would obey is not sent to it."""
+    picture = compare([reading(0, ("queue_depth", 1, {"queue": "a\x1b[2J\x07\nb"}))], window=1)
+    assert " a?[2J??b" in "\n".join(texts(picture))
 
 
 def test_the_chosen_section_has_most_of_the_screen() -> None:

@@ -13,13 +13,14 @@ from typing import Any
 
 from rich.text import Text
 
+from pgtasker.cli.output import printable
 from pgtasker.cli.top.picture import Activity, Picture, Queue
 from pgtasker.cli.top.view import SECTIONS, View
 
-FEWEST_ROWS = 3  # of a section that is not chosen
+FEWEST_ROWS = 3  # of a section that is not chosen, if the screen is not lower than usual
 NARROWEST_NAME = 16  # columns
 USUAL_WINDOW = 16.0  # seconds; it is said over which longer time rates are
-LEAST_ROOM = 8  # lines; in less, only the chosen section is shown
+LEAST_ROOM = 9  # lines; in less, only the chosen section is shown
 HELP = "q quit  p pause  / filter  tab section  ←→ sort  ↑↓ scroll  +- interval"
 
 Cell = str | Text
@@ -90,7 +91,8 @@ def _shares(rows: dict[str, int], view: View, room: int | None) -> dict[str, int
         return {view.section: max(0, room - 1)}
     left = room - len(rows) - (len(rows) - 1)  # without titles and the lines between
     others = [section for section in rows if section != view.section]
-    shares = {section: min(rows[section], FEWEST_ROWS) for section in others}
+    few = min(FEWEST_ROWS, left // 4)
+    shares = {section: min(rows[section], few) for section in others}
     shares[view.section] = min(rows[view.section], left - sum(shares.values()))
     for section in others:
         spare = left - sum(shares.values())
@@ -220,7 +222,7 @@ def _text(cell: Cell) -> Text:
 
 
 def _name(row: Queue | Activity) -> str:
-    return row.queue if isinstance(row, Queue) else row.name
+    return printable(row.queue if isinstance(row, Queue) else row.name)
 
 
 # Cells.
