@@ -48,10 +48,10 @@ class Client(_Looking):
 
     `replica` is a DSN or a pool from which to read: queries, `get_...`, `list_...`, graphs and
     figures, not what describes the server that works (`get_system_health_counts`,
-    `monitoring_metrics`, `explain_step`, `check_consistency`). Where it is not given and the client
-    opens its own connections, PGTASKER_REPLICA_DSN counts; "" is none. A replica is a moment
-    behind. What it does not have yet is read from the primary, and so is everything for half a
-    minute after it did not answer, and while a transaction of a connection given is open.
+    `monitoring_metrics`, `explain_step`, `check_consistency`). Where neither it nor a database is
+    given, PGTASKER_REPLICA_DSN counts; "" is none. A replica is a moment behind. What it does not
+    have yet is read from the primary, and so is everything for half a minute after it did not
+    answer, and while a transaction of a connection given is open.
     """
 
     def __init__(

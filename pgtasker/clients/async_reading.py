@@ -17,7 +17,6 @@ from psycopg import AsyncConnection
 
 from pgtasker import surface
 from pgtasker.clients.async_access import AsyncAccess, access_to
-from pgtasker.clients.given import kind_of
 from pgtasker.dsn import replica_from_environment
 from pgtasker.errors import NotInstalled
 
@@ -72,10 +71,11 @@ def reading_from(
 ) -> AsyncReading:
     """The way to read for a client that was given these.
 
-    PGTASKER_REPLICA_DSN counts for a client that opens its own connections, unless it is given
-    something else; "" is no replica. Raises ConfigurationError for what cannot be used.
+    PGTASKER_REPLICA_DSN counts where the environment says where the database is, too: of a database
+    that was given nobody knows whether that is its replica. "" is no replica. Raises
+    ConfigurationError for what cannot be used.
     """
-    if replica is None and kind_of(database, awaited=True) == "dsn":
+    if replica is None and database is None:
         replica = replica_from_environment()
     if replica is None or replica == "":
         return AsyncReading(primary, None)

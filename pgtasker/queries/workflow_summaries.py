@@ -45,8 +45,9 @@ class _WorkflowSummaryWords(_TaskWords[TaskWorkflowSummary]):
         return self._having("workflow_efficiency", "waiting")
 
     def efficient(self) -> Self:
-        """Which are optimal or processing."""
-        return self._having("workflow_efficiency", ["optimal", "processing"], implies=AT_WORK)
+        """Which are optimal, recovering or processing."""
+        going_on = ["optimal", "recovering", "processing"]
+        return self._having("workflow_efficiency", going_on, implies=AT_WORK)
 
     def has_parallelism_potential(self) -> Self:
         """In which several steps could run at once."""

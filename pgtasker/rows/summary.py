@@ -33,8 +33,8 @@ class TaskWorkflowSummary(TaskExecutionContext):
 
     @property
     def efficient(self) -> bool:
-        """Steps are ready and nothing has failed, or steps are at work."""
-        return self.workflow_efficiency in ("optimal", "processing")
+        """Steps are ready or at work."""
+        return self.workflow_efficiency in ("optimal", "recovering", "processing")
 
     @property
     def has_parallelism_potential(self) -> bool:

@@ -86,7 +86,7 @@ SUMMARY_WORDS: tuple[Word, ...] = (
     ("processing", (), lambda t, now: t.workflow_efficiency == "processing"),
     ("blocked", (), lambda t, now: t.workflow_efficiency == "blocked"),
     ("waiting", (), lambda t, now: t.workflow_efficiency == "waiting"),
-    ("efficient", (), lambda t, now: t.workflow_efficiency in ("optimal", "processing")),
+    ("efficient", (), lambda t, now: t.workflow_efficiency not in ("blocked", "waiting")),
     ("has_parallelism_potential", (), lambda t, now: t.ready_steps > 1),
     ("high_parallelism", (), lambda t, now: t.ready_steps > 5),
     ("moderate_parallelism", (), lambda t, now: 1 < t.ready_steps <= 5),

@@ -196,12 +196,15 @@ def test_an_iteration_goes_on_without_the_replica(
 def test_the_environment_names_a_replica(
     database: Database, replica: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    """For a client that opens its own connections, and is not told another one, or none."""
-    monkeypatch.setenv("PGTASKER_REPLICA_DSN", replica.session_dsn("replica"))
+    """For a client that finds its database there, too, and is not told another one, or none."""
     dsn = database.session_dsn("primary")
-    with Client(dsn, schema=database.schema) as client:
+    monkeypatch.setenv("PGTASKER_DSN", dsn)
+    monkeypatch.setenv("PGTASKER_REPLICA_DSN", replica.session_dsn("replica"))
+    with Client(schema=database.schema) as client:
         assert listed(client) == [2, 1]
-    with Client(dsn, schema=database.schema, replica="") as client:
+    with Client(schema=database.schema, replica="") as client:
+        assert listed(client) == [1]
+    with Client(dsn, schema=database.schema) as client:
         assert listed(client) == [1]
     with (
         psycopg.connect(dsn) as connection,
@@ -210,7 +213,7 @@ def test_the_environment_names_a_replica(
         assert listed(Client(connection, schema=database.schema)) == [1]
         assert listed(Client(pool, schema=database.schema)) == [1]
     monkeypatch.setenv("PGTASKER_REPLICA_DSN", "")
-    with Client(dsn, schema=database.schema) as client:
+    with Client(schema=database.schema) as client:
         assert listed(client) == [1]
 
 
