@@ -58,6 +58,8 @@ SQL_CLOCK = """
     return clock_timestamp();
 """
 
+LOG = "_derived_readiness()"  # the most recent transitions and the edges
+
 Round = dict[str, float]  # what was measured, with its unit -> figure
 Measurement = Callable[[str, float], "list[Figure]"]  # of a server, in a size
 
@@ -324,6 +326,35 @@ def room_on_the_page(server: str, size: float) -> list[Figure]:
     return altered(server, size, "0007", "fillfactor 100", NO_ROOM)
 
 
+def views_read_what_is_kept(server: str, size: float) -> list[Figure]:
+    """The readiness of unfinished steps as the views have it, against the same from the log."""
+    tasks = scaled(5000, size)
+
+    def whole(conn: engine.Connection, source: str) -> Round:
+        seconds: list[float] = []
+        with engine.stopwatch(seconds):
+            engine.value(conn, f"select count(row) from (select * from {source} offset 0) as row")
+        return {f"readiness of {6 * tasks} steps, ms": 1000 * seconds[0]}
+
+    with engine.install(server) as dsn, engine.connect(dsn) as conn:
+        runner = engine.value(conn, "select register_runner(name => 'bench')")
+        conn.execute(
+            "select count(*) from create_tasks(name => 'linear', contexts => array_fill("
+            "'{}'::jsonb, array[%s]))",
+            [tasks],
+        )
+        for _ in range(scaled(tasks // 200, 1)):
+            engine.value(
+                conn,
+                "select count(complete_step(workflow_step_id, claim_id)) from claim_steps("
+                f"runner_id => {runner}, max_steps => 100)",
+            )
+        conn.execute("vacuum analyze")
+        conn.execute("set jit = off")
+        view = partial(whole, conn, "active_step_readiness_statuses")
+        return compare("0008", "from the log", size, view, partial(whole, conn, LOG))
+
+
 MEASUREMENTS: tuple[Measurement, ...] = (
     no_foreign_keys,
     remembered_heads,
@@ -332,6 +363,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     clock_in_plpgsql,
     claims_of_their_own,
     room_on_the_page,
+    views_read_what_is_kept,
 )
 
 
