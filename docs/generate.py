@@ -68,7 +68,9 @@ RELATIONS = """
             order by a.attnum
         )
     from pg_class c
-    where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'v', 'c')
+    where c.relnamespace = current_schema()::regnamespace
+        and c.relkind in ('r', 'v', 'c')
+        and not starts_with(c.relname, '_')
     order by c.relname
 """
 

@@ -17,7 +17,13 @@ from typing import Any, is_typeddict
 
 REFERENCE = Path(__file__).parent / "reference" / "python.md"
 TWINS = {"AsyncClient": "Client"}  # whose methods need no second telling
-MODULES = ("pgtasker", "pgtasker.testing", "pgtasker.testing.plugin", "pgtasker.rows")
+MODULES = (
+    "pgtasker",
+    "pgtasker.queries",
+    "pgtasker.testing",
+    "pgtasker.testing.plugin",
+    "pgtasker.rows",
+)
 LONGEST_LINE = 88
 
 INTRODUCTION = """\
