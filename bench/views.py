@@ -24,7 +24,7 @@ from bench.sampling import Database, Figure, Query, compare
 SIZES = (50, 500, 5_000, 50_000)
 SETTINGS = {
     "shared_buffers": "1GB",
-    "max_wal_size": "4GB",
+    "max_wal_size": "2GB",
     "fsync": "off",  # nothing that is measured writes
     "full_page_writes": "off",
     "autovacuum": "off",  # done before each measurement, so that it is not done during one
