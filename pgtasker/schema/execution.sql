@@ -32,7 +32,8 @@ create table tasks (
 ) with (fillfactor = 50);
 
 create index tasks_active on tasks (failures, task_id) where not complete;
-create index tasks_time on tasks using brin (created_at, xact_id)
+create index tasks_created on tasks (created_at);
+create index tasks_xact on tasks using brin (xact_id)
     with (pages_per_range = 32, autosummarize = on);
 create unique index tasks_idempotency_key on tasks (idempotency_scope, idempotency_key)
     where idempotency_key is not null;

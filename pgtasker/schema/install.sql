@@ -200,6 +200,7 @@
 \ir reading.sql
 \ir views/task_list.sql
 \ir views/_step_readiness.sql
+\ir views/_readiness_of_tasks.sql
 \ir views/step_readiness_statuses.sql
 \ir views/active_step_readiness_statuses.sql
 \ir views/recent_step_readiness_statuses.sql

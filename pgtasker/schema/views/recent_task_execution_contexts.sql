@@ -1,4 +1,6 @@
 -- recent_task_execution_contexts: the same for tasks of the last days, over or not.
+--
+-- The second bound is always true: it tells the planner that the window is a small one.
 
 create view recent_task_execution_contexts as
 select
@@ -21,7 +23,8 @@ where context.created_at >= (
     select clock() - make_interval(days => least(setting.value::integer, 36500))
     from settings setting
     where setting.name = 'recent_days'
-);
+)
+    and context.created_at <= (select timestamptz 'infinity');
 
 comment on view recent_task_execution_contexts is
     'Tasks that were created in the last days, as many as the setting recent_days says.';

@@ -69,7 +69,7 @@ left join lateral (
         ) as root_step_ids,
         coalesce(
             array_agg(step.workflow_step_id order by step.workflow_step_id)
-                filter (where step.ready_for_execution),
+                filter (where step.is_ready),
             '{}'
         ) as ready_step_ids,
         coalesce(
@@ -93,10 +93,18 @@ left join lateral (
     from (
         select
             found.*,
-            found.current_state in ('pending', 'error')
-                and not found.ready_for_execution as is_blocked
-        from _step_readiness found
-        where found.task_id = context.task_id
+            found.current_state in ('pending', 'error') and not found.is_ready as is_blocked
+        from (
+            select
+                known.*,
+                known.can_run
+                    and not context.paused
+                    and (context.run_at is null or context.run_at <= (select clock()))
+                    and (known.next_retry_at is null or known.next_retry_at <= (select clock()))
+                    as is_ready
+            from _step_readiness known
+            where known.task_id = context.task_id
+        ) found
     ) step
 ) steps on true;
 
