@@ -190,7 +190,9 @@
 \ir functions/_ended_attempts.sql
 \ir functions/_task_events.sql
 \ir functions/_facts.sql
+\ir functions/_bucket_of.sql
 \ir functions/_count_facts.sql
+\ir functions/_merge_a_day.sql
 \ir functions/_rollup_days.sql
 \ir functions/_roll_up.sql
 \ir functions/_next_maintenance.sql

@@ -31,7 +31,7 @@ values
     ('recent_days', '30', 'integer',
      'How many days the recent tier of views looks back.'),
     ('rollup_days', '400', 'integer',
-     'How many days the hourly counts behind the analytics are kept.');
+     'How many days the counts behind the analytics are kept.');
 
 -- One row that the engine keeps between calls; whoever holds its row lock does the work of this
 -- second.

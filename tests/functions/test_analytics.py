@@ -350,6 +350,46 @@ def test_a_restored_database_counts_on(db: Session):
     assert metrics(db, since).completed_steps == 3
 
 
+def buckets(db: Session) -> list[tuple[str, int]]:
+    """How many attempts were completed in which bucket."""
+    return db.rows(
+        "select to_char(bucket_at, 'DD HH24'), sum(occurrences)::int from rollups"
+        " where fact = 'complete' and subject = 'step' and bucket_at > '-infinity'"
+        " group by bucket_at order by bucket_at"
+    )
+
+
+def test_after_some_days_hours_become_days(db: Session, database: Database):
+    """Counts stay what they are, of every window; what comes late is counted in its day."""
+    for _ in range(10):
+        runs(db, [1, 2])
+        db.move_clock(12 * 3600 - 3)
+    late = database.connect("late")
+    late.begin()
+    db.call("heartbeat", runner_id=db.runner)
+    late.run(
+        "insert into task_transitions (task_id, created_at, to_state) values (%s, %s, 'cancelled')",
+        db.start("one"),
+        ago(db, days=4),
+    )
+    before = [metrics(db, ago(db, days=days)).completed_steps for days in range(6)]
+    roll_up(db)
+    late.commit()
+    for _ in range(8):
+        roll_up(db)
+    assert buckets(db) == [
+        ("01 00", 4), ("02 00", 4), ("03 00", 4), ("04 00", 2), ("04 12", 2), ("05 00", 2),
+        ("05 12", 2),
+    ]  # fmt: skip
+    after = [metrics(db, ago(db, days=days)) for days in range(6)]
+    assert [row.completed_steps for row in after] == before
+    assert after[5].analysis_period_start.hour == 0
+    assert after[5].cancelled_tasks == 1
+    assert db.one("select count(*) from slowest where subject = 'step'") == 20
+    rows = db.call("get_slowest_steps", since=ago(db, days=6), max_rows=10)
+    assert [row.run_seconds for row in rows] == [2] * 10
+
+
 def test_hours_go_when_they_are_old(db: Session):
     """The totals stay."""
     runs(db, [1])

@@ -44,10 +44,11 @@ SNAPSHOT = """
 RECOUNT = """
     with recount as (
         select
-            date_bin('1 hour', found.happened_at, '2000-01-01 00:00:00+00') as bucket_at,
+            _bucket_of(found.happened_at, progress.days_until) as bucket_at,
             found.subject, found.named_id, found.fact, _seconds_bin(found.seconds) as bin,
             count(*) as occurrences, round(sum(found.seconds)::numeric, 3) as seconds
-        from _facts(0, 9223372036854775807, '-infinity') found
+        from rollup_progress progress
+        cross join lateral _facts(0, 9223372036854775807, '-infinity') found
         group by 1, 2, 3, 4, 5
     ),
     kept as (
@@ -59,7 +60,7 @@ RECOUNT = """
             select rollup.* from rollups rollup where rollup.bucket_at > '-infinity'
             union all
             select
-                date_bin('1 hour', found.happened_at, '2000-01-01 00:00:00+00'), found.subject,
+                _bucket_of(found.happened_at, progress.days_until), found.subject,
                 found.named_id, found.fact, _seconds_bin(found.seconds), 1, found.seconds
             from rollup_progress progress
             cross join lateral _facts(progress.next_xact_id, 9223372036854775807, '-infinity') found

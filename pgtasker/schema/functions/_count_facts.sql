@@ -1,9 +1,9 @@
 -- _count_facts: adds the facts of some transactions to the rollups, and the slowest among them to
 -- those of their hour; returns how many facts there were. The caller holds rollup_progress.
 --
--- Of each step and workflow the twenty slowest of each hour are kept.
+-- Of each step and workflow the twenty slowest of each bucket are kept.
 
-create function _count_facts(first_xact_id bigint, end_xact_id bigint, since timestamptz)
+create function _count_facts(first_xact_id bigint, end_xact_id bigint, progress rollup_progress)
 returns bigint
 language plpgsql
 volatile
@@ -23,9 +23,9 @@ begin
     with fact as materialized (
         select
             found.*,
-            date_bin('1 hour', found.happened_at, '2000-01-01 00:00:00+00') as bucket_at
+            _bucket_of(found.happened_at, (progress).days_until) as bucket_at
         from _facts(
-            _count_facts.first_xact_id, _count_facts.end_xact_id, _count_facts.since
+            _count_facts.first_xact_id, _count_facts.end_xact_id, (progress).begins_at
         ) found
     ),
     counted as (
@@ -94,5 +94,5 @@ begin
 end;
 $$;
 
-comment on function _count_facts(bigint, bigint, timestamptz) is
+comment on function _count_facts(bigint, bigint, rollup_progress) is
     'Add what some transactions did to the rollups.';

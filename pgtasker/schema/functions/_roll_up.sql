@@ -32,7 +32,7 @@ begin
         v_progress.begins_at := v_now;
     end if;
     v_end := least(v_horizon, v_progress.next_xact_id + v_progress.xacts_at_once);
-    v_counted := _count_facts(v_progress.next_xact_id, v_end, v_progress.begins_at);
+    v_counted := _count_facts(v_progress.next_xact_id, v_end, v_progress);
     update rollup_progress
     set
         next_xact_id = greatest(v_progress.next_xact_id, v_end),
@@ -44,6 +44,9 @@ begin
         end,
         -- Behind: the next call goes on at once.
         rolled_up_at = case when v_end < v_horizon then rolled_up_at else v_now end;
+    if v_progress.days_until < v_now - interval '3 days' then
+        perform _merge_a_day(v_progress.days_until);
+    end if;
     delete from rollups rollup
     where rollup.bucket_at > '-infinity'
         and rollup.bucket_at < v_now - make_interval(days => _rollup_days());

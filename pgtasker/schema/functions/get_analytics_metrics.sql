@@ -1,8 +1,8 @@
 -- get_analytics_metrics: how much was done since a time, how much of it failed, and how long it
 -- took: tasks from when they could start, attempts at work, steps in the queue.
 --
--- Exact for up to an hour; longer windows begin at the start of an hour, and their percentiles are
--- within 5 %.
+-- Exact for up to an hour; longer windows begin at the start of an hour, those of more than two
+-- days at the start of a day (UTC), and their percentiles are within 5 %.
 
 create function get_analytics_metrics(since timestamptz default null)
 returns table (

@@ -1,7 +1,8 @@
 -- get_slowest_steps: the attempts that ran longest since a time, with how long their step had
 -- waited in the queue before.
 --
--- Beyond an hour, of each step the twenty slowest of each hour are known.
+-- Beyond an hour, of each step the twenty slowest of each hour are known, and after two days those
+-- of each day.
 
 create function get_slowest_steps(
     since timestamptz default null,

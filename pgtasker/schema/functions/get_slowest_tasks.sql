@@ -1,7 +1,8 @@
 -- get_slowest_tasks: the tasks that took longest, of those that were complete or failed since a
 -- time, counted from when they could start.
 --
--- Beyond an hour, of each workflow the twenty slowest of each hour are known.
+-- Beyond an hour, of each workflow the twenty slowest of each hour are known, and after two days
+-- those of each day.
 
 create function get_slowest_tasks(
     since timestamptz default null,
