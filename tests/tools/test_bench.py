@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from bench import decisions, history
+from bench import decisions, history, report, views
+from bench.sampling import Figure, Side
 
 from ..support.databases import Database, Databases
 
@@ -93,3 +94,36 @@ def test_the_work_of_a_generated_history_goes_on(own_database: Database) -> None
     assert db.one("select count(*) from tasks where state = 'complete'") > 10
     history.fill(db.conn, history.History(active=50))
     db.assert_consistent()
+
+
+def test_each_question_about_views_gives_figures(server: Databases) -> None:
+    """In a tiny size: every question is answered without and with a history, where that is asked
+    for, and the document shows it."""
+    asked = history.History(finished=20, recent=10, in_error=5)
+    figures = views.measure(server.facts["dsn"], [50], asked, 0.0)
+    assert {figure.query for figure in figures} == {query.name for query in views.QUESTIONS}
+    beside = {figure.query for figure in figures if figure.in_error}
+    assert beside == {query.name for query in views.QUESTIONS if query.in_error}
+    for figure in figures:
+        sides = [side for side in (figure.without, figure.with_history) if side]
+        assert all(math.isfinite(number) for side in sides for number in side.server)
+        assert all(side.rows for side in sides), figure.query
+    document = report.document({"server": "this one"}, figures)
+    assert all(f"| {figure.query} |" in document for figure in figures)
+
+
+def test_a_figure_above_its_target_is_a_miss() -> None:
+    """Without a history the target counts; with one its own, or what it took without, plus 10 % or
+    half a millisecond."""
+
+    def misses(without: float, besides: float, target: float, own: float | None) -> list[str]:
+        sides = (Side([without]), Side([besides]))
+        return Figure("asked", 50, 0, target, own, *sides).misses
+
+    assert misses(9.0, 9.4, 10.0, None) == []
+    assert misses(11.0, 11.4, 10.0, None) == ["without"]
+    assert misses(2.0, 2.6, 10.0, None) == ["with"]
+    assert misses(100.0, 109.0, 110.0, None) == []
+    assert misses(100.0, 111.0, 110.0, None) == ["with"]
+    assert misses(9.0, 49.0, 10.0, 50.0) == []
+    assert misses(9.0, 51.0, 10.0, 50.0) == ["with"]
