@@ -11,6 +11,8 @@ import importlib.util
 import itertools
 import os
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -39,6 +41,7 @@ def private_server(settings: Mapping[str, str] | None = None) -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="pgtasker-bench-", dir="/tmp"))
     home.chmod(0o755)  # as root, the server runs as another account
     os.environ["PGTASKER_HOME"] = str(home)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         dsn = embedded.start()
         if settings:
@@ -52,6 +55,7 @@ def private_server(settings: Mapping[str, str] | None = None) -> Iterator[str]:
     finally:
         embedded.stop()
         shutil.rmtree(home, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 def programs() -> str | None:

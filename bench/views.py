@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
@@ -162,6 +163,7 @@ def main() -> None:
     with nullcontext(given.dsn) if given.dsn else engine.private_server(SETTINGS) as server:
         where = decisions.conditions(server, RECORDED)
         figures = measure(server, given.sizes, asked, given.seconds)
+    where["machine"] += f", after {os.getloadavg()[0]:.1f}"
     where["history"] = (
         f"{asked.finished:,} finished tasks, {asked.recent:,} of them of the last four weeks"
     )
