@@ -15,6 +15,7 @@ import pytest
 
 from ..support.databases import Database
 from ..support.session import Session
+from .rollups import count_on, roll_up
 
 FUNCTIONS = (
     "get_analytics_metrics", "get_step_statistics", "get_task_statistics", "get_slowest_steps",
@@ -57,15 +58,6 @@ def ago(db: Session, **span: float) -> datetime:
 def metrics(db: Session, since: datetime | None = None) -> Any:
     [row] = db.call("get_analytics_metrics", **({} if since is None else {"since": since}))
     return row
-
-
-def roll_up(db: Session) -> None:
-    """What was committed by now is counted."""
-    db.move_clock(5)
-    reached = db.one("select txid_snapshot_xmin(txid_current_snapshot())")
-    while db.one("select next_xact_id from rollup_progress") < reached:
-        db.call("maintain")
-        db.run("update rollup_progress set rolled_up_at = '-infinity'")
 
 
 def test_nothing_has_happened(db: Session):
@@ -283,10 +275,8 @@ def test_a_transaction_that_stays_open_hides_nothing(db: Session, database: Data
     slow.begin()
     slow.start("one")
     runs(db, [1, 1], "other")
-    roll = "update rollup_progress set rolled_up_at = '-infinity'"
     for _ in range(3):
-        db.call("maintain")
-        db.run(roll)
+        count_on(db)
     since = ago(db, days=1)
     assert metrics(db, since).created_tasks == 2
     assert db.one("select count(*) from rollups where fact = 'complete'") == 0
@@ -373,10 +363,12 @@ def test_after_some_days_hours_become_days(db: Session, database: Database):
         ago(db, days=4),
     )
     before = [metrics(db, ago(db, days=days)).completed_steps for days in range(6)]
-    roll_up(db)
+    count_on(db)
     late.commit()
+    db.move_clock(60)
+    roll_up(db)
     for _ in range(8):
-        roll_up(db)
+        count_on(db)
     assert buckets(db) == [
         ("01 00", 4), ("02 00", 4), ("03 00", 4), ("04 00", 2), ("04 12", 2), ("05 00", 2),
         ("05 12", 2),
