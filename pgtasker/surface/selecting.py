@@ -33,6 +33,11 @@ _COMPARISONS = {
 _RECENT = SQL(
     """v.task_id in (select r.task_id from {schema}.recent_task_execution_contexts as r)"""
 )
+_ACTIVE = SQL(
+    """exists (
+        select from {schema}.task_list as t where t.task_id = v.task_id and not t.complete
+    )"""
+)
 _CREATED_WITHIN = SQL("""
     v.task_id in (
         select t.task_id
@@ -140,7 +145,7 @@ def select_places(selection: Selection[R], beyond: Place | None, most: int) -> C
 def select_at(selection: Selection[R], places: Sequence[Place]) -> Call[list[R]]:
     """The rows at these places, in their order; what is no longer what was asked for is missing."""
     key = selection.question.key
-    writer = _Writer(selection)
+    writer = _Writer(selection, by_key=True)
     numbers = {number: place for place, (_, number) in enumerate(places)}
     writer.add(writer.restriction(Condition(key, "in", list(numbers))))
 
@@ -170,22 +175,42 @@ def exists(selection: Selection[R]) -> Call[bool]:
 
 
 T = TypeVar("T")
+STEP = "workflow_step_id"
+
+
+def _names_a_step(restriction: Restriction) -> bool:
+    return (
+        isinstance(restriction, Condition)
+        and restriction.column == STEP
+        and restriction.comparison in ("=", "in")
+    )
 
 
 class _Writer:
-    """The parts of one statement, and the arguments that they name."""
+    """The parts of one statement, and the arguments that they name.
 
-    def __init__(self, selection: Selection[Any]) -> None:
+    The tiers of steps are found by their tasks. Steps that are named one by one (`by_key`, or by a
+    condition) are therefore looked up among all, and whether they are of the tier is asked then.
+    """
+
+    def __init__(self, selection: Selection[Any], *, by_key: bool = False) -> None:
         self._selection = selection
         self._arguments: dict[str, object] = {}
-        stated = filter(self._is_stated, selection.restrictions)
-        self._wanted = [self.restriction(each) for each in stated]
+        self._stated = [each for each in selection.restrictions if self._is_stated(each)]
+        self._wanted = [self.restriction(each) for each in self._stated]
         question = selection.question
-        self._view = question.active if selection.is_active else question.every
-        if selection.is_recent and question.recent and not selection.is_active:
-            self._view = question.recent
-        elif selection.is_recent:
-            self.add(lambda schema: _RECENT.format(schema=schema))
+        one_by_one = question.key == STEP and (by_key or any(map(_names_a_step, self._stated)))
+        self._view = question.every
+        if selection.is_active:
+            if one_by_one:
+                self.add(lambda schema: _ACTIVE.format(schema=schema))
+            else:
+                self._view = question.active
+        if selection.is_recent:
+            if selection.is_active or one_by_one or question.recent is None:
+                self.add(lambda schema: _RECENT.format(schema=schema))
+            else:
+                self._view = question.recent
         if selection.after is not None:
             self.add(self.beyond((selection.after, selection.after)))
 

@@ -409,6 +409,23 @@ def test_a_query_shows_its_sql(client: Client, db: Session):
     assert shown == [row.workflow_step_id for row in query.all()] != []
 
 
+@pytest.mark.parametrize("tiers", [("active",), ("recent",), ("active", "recent")])
+def test_steps_that_are_named_are_looked_up_by_their_ids(client: Client, tiers: tuple[str, ...]):
+    """Not among all steps of the tier; those of other tiers are left out all the same."""
+    tier = client.step_readiness
+    for word in tiers:
+        tier = getattr(tier, word)()
+    everything = [row.workflow_step_id for row in client.step_readiness]
+    inside = sorted(row.workflow_step_id for row in tier.all())
+    assert set(inside) < set(everything)
+    named = tier.where(workflow_step_id=everything)
+    assert sorted(row.workflow_step_id for row in named.all()) == inside
+    assert '"step_readiness_statuses"' in str(named)
+    assert [tier.where(workflow_step_id=step).exists() for step in everything] == [
+        step in inside for step in everything
+    ]
+
+
 @pytest.mark.newest_only
 def test_the_setting_says_what_is_recent(client: Client, db: Session):
     """Unless a number of days is given."""

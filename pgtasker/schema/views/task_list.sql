@@ -31,14 +31,14 @@ select
     ) as finished_at
 from tasks task
 join named_tasks named_task on named_task.named_task_id = task.named_task_id
-cross join lateral (
+left join lateral (
     select
         count(*)::integer as total_steps,
         (count(*) filter (where step.processed))::integer as processed_steps,
         (count(*) filter (where step.state = 'error'))::integer as failed_steps
     from workflow_steps step
     where step.task_id = task.task_id
-) steps;
+) steps on true;
 
 comment on view task_list is
     'Every task with its workflow, state, progress and times.';
