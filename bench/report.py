@@ -1,16 +1,20 @@
 """What was measured of views, as a document.
 
 Responsible for results/views.md: one line for each question, targets beside figures, and the plan
-of each that missed its target.
+of each that missed its target; and for views.json, which has every single run.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 from bench.sampling import Figure, Side
 
 LONGEST_PLAN = 60  # lines
+CLOCKS = re.compile(r"^ *InitPlan \d+\n *->  Result .*\n", re.MULTILINE)  # one for each clock()
 
 EXPLANATION = """\
 Milliseconds of planning and execution as the server counts them (`explain (analyze, timing off)`
@@ -47,6 +51,18 @@ def document(where: Mapping[str, str], figures: Sequence[Figure]) -> str:
     return "\n".join([*lines, "", *_misses(figures)])
 
 
+def record(where: Mapping[str, str], figures: Sequence[Figure]) -> str:
+    """The results of one run as JSON, one figure on a line."""
+    rows = [asdict(figure) for figure in figures]
+    for row in rows:
+        for side in filter(None, (row["without"], row["with_history"])):
+            for clock in ("server", "client"):
+                side[clock] = [round(number, 3) for number in side[clock]]
+    heads = ",\n".join(f"{json.dumps(what)}: {json.dumps(value)}" for what, value in where.items())
+    lines = ",\n".join(map(json.dumps, rows))
+    return f'{{\n{heads},\n"figures": [\n{lines}\n]\n}}\n'
+
+
 def _cell(figure: Figure | None) -> str:
     if figure is None:
         return ""
@@ -81,7 +97,7 @@ def _misses(figures: Sequence[Figure]) -> Iterator[str]:
         for side, plan in figure.plans.items():
             yield from ("", f"### {figure.query}", "")
             yield f"{figure.active:,} unfinished{error}, {side} the history: {_cell(figure)}"
-            lines = plan.splitlines()
+            lines = CLOCKS.sub("", plan).splitlines()
             cut = [f"... {len(lines) - LONGEST_PLAN} more"] if len(lines) > LONGEST_PLAN else []
             yield from ("", "```", *lines[:LONGEST_PLAN], *cut, "```")
     yield ""

@@ -7,13 +7,11 @@ questions, their targets and the databases; sampling.py asks, report.py writes w
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
-from dataclasses import asdict
 from pathlib import Path
 
 import structlog
@@ -170,8 +168,7 @@ def main() -> None:
     given.results.mkdir(parents=True, exist_ok=True)
     document = report.document(where, figures)
     (given.results / "views.md").write_text(document)
-    rows = [asdict(figure) for figure in figures]
-    (given.results / "views.json").write_text(json.dumps({**where, "figures": rows}, indent=1))
+    (given.results / "views.json").write_text(report.record(where, figures))
     print(document)
 
 

@@ -110,6 +110,17 @@ def test_each_question_about_views_gives_figures(server: Databases) -> None:
         assert all(side.rows for side in sides), figure.query
     document = report.document({"server": "this one"}, figures)
     assert all(f"| {figure.query} |" in document for figure in figures)
+    kept = json.loads(report.record({"server": "this one"}, figures))
+    assert [figure["query"] for figure in kept["figures"]] == [figure.query for figure in figures]
+
+
+def test_the_results_about_views_that_are_kept_are_of_all_questions() -> None:
+    """Each question has figures for each number of unfinished tasks, from one run."""
+    kept = json.loads((decisions.RESULTS / "views.json").read_text())
+    found = {(figure["query"], figure["active"]) for figure in kept["figures"]}
+    for query in views.QUESTIONS:
+        for size in views.SIZES[:1] if query.alone else views.SIZES:
+            assert (query.name, size) in found
 
 
 def test_a_figure_above_its_target_is_a_miss() -> None:
