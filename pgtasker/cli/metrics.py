@@ -57,8 +57,8 @@ def metrics(settings: Settings, port: int | None, host: str, as_json: bool) -> N
 def _serve(settings: Settings, host: str, port: int) -> None:
     with _Server(settings, host, port) as server:
         where = f"http://{host}:{server.server_address[1]}/metrics"
-        click.echo(f"answering GET {where}", err=True)
         signal.signal(signal.SIGTERM, _end)
+        click.echo(f"answering GET {where}", err=True)
         with suppress(KeyboardInterrupt):
             server.serve_forever()
 

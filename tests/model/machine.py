@@ -539,7 +539,7 @@ class EngineMachine(RuleBasedStateMachine):
             "select workflow_step_id from active_step_readiness_statuses where ready_for_execution"
         )
         steps = self.model.steps.values()
-        assert sorted(ready) == [s.step_id for s in steps if insights.is_ready(s, now)]
+        assert sorted(ready) == sorted(s.step_id for s in steps if insights.is_ready(s, now))
 
     def _seen(
         self, view: str, derive: Callable[[Task, datetime], dict[str, Any]]
