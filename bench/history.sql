@@ -326,7 +326,7 @@ begin atomic
     join template_edge edge on edge.parent_named_step_id = parent.named_step_id
     order by parent.workflow_step_id;
 
-    insert into step_queue (workflow_step_id, enqueued_at, due_at, priority, queue)
+    insert into step_queue (workflow_step_id, enqueued_at, due_at, priority, is_retry, queue)
     select
         step.workflow_step_id,
         case
@@ -335,6 +335,7 @@ begin atomic
         end,
         coalesce(step.due_at, task.run_at),
         step.priority,
+        step.fate = 'backoff',
         step.queue
     from new_step step
     join new_task task on task.task_id = step.task_id

@@ -36,6 +36,7 @@ create table step_queue (
     enqueued_at timestamptz not null,
     due_at timestamptz,
     priority integer not null,
+    is_retry boolean not null default false,
     queue text not null,
     constraint step_queue_pkey primary key (workflow_step_id)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
@@ -45,6 +46,8 @@ create index step_queue_due on step_queue (due_at) where due_at is not null;
 
 comment on table step_queue is
     'Steps that wait for a runner (due_at is null) or for a time.';
+comment on column step_queue.is_retry is
+    'The step failed and waits for its backoff: looking need not look the step up.';
 
 -- Claims start here and not at the dead end of the index, which an old transaction keeps long.
 

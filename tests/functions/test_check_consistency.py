@@ -78,6 +78,7 @@ BREAKAGES = {
     "a queue row with another time": (
         "update step_queue set due_at = due_at + interval '1 s' where due_at is not null"
     ),
+    "a queue row that is wrong about a retry": "update step_queue set is_retry = not is_retry",
     "a claim that is no runner's": "delete from step_claims",
     "a claim of an unknown runner": "delete from runners",
     "a claim too many": (

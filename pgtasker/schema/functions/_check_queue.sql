@@ -27,6 +27,8 @@ begin atomic
             when expected.workflow_step_id is null then 'queue row of a step that cannot run'
             when waiting.queue <> expected.queue or waiting.priority <> expected.priority
                 then 'queue row with the wrong queue or priority'
+            when waiting.is_retry <> (expected.current_state = 'error')
+                then 'queue row that is wrong about a retry'
             else 'queue row with the wrong time'
         end,
         expected.task_id,
@@ -38,6 +40,7 @@ begin atomic
         or expected.workflow_step_id is null
         or waiting.queue <> expected.queue
         or waiting.priority <> expected.priority
+        or waiting.is_retry <> (expected.current_state = 'error')
         or case
             when waiting.due_at is null then
                 expected.due_at > clock() or expected.current_state = 'error'

@@ -18,7 +18,7 @@ begin
     if coalesce(_enqueue.step_ids, '{}') = '{}' then
         return;
     end if;
-    insert into step_queue (workflow_step_id, enqueued_at, due_at, priority, queue)
+    insert into step_queue (workflow_step_id, enqueued_at, due_at, priority, is_retry, queue)
     select
         step.workflow_step_id,
         v_now,
@@ -27,6 +27,7 @@ begin
             when greatest(step.due_at, task.run_at) > v_now then greatest(step.due_at, task.run_at)
         end,
         coalesce(task.priority, named_step.priority),
+        step.state = 'error',
         named_step.queue
     from unnest(_enqueue.step_ids) as given (workflow_step_id)
     cross join lateral (

@@ -64,25 +64,15 @@ begin
         from tasks task
         where not task.complete
     ),
-    ready as (
+    waiting as (
         select
-            count(*) as steps,
-            min(coalesce(queued.due_at, queued.enqueued_at)) as oldest_at
+            count(*) filter (where queued.due_at is null or queued.due_at <= v_now) as ready,
+            count(*) filter (where queued.due_at > v_now and not queued.is_retry) as scheduled,
+            count(*) filter (where queued.due_at > v_now and queued.is_retry) as in_backoff,
+            min(coalesce(queued.due_at, queued.enqueued_at)) filter (
+                where queued.due_at is null or queued.due_at <= v_now
+            ) as oldest_ready_at
         from step_queue queued
-        where queued.due_at is null or queued.due_at <= v_now
-    ),
-    later as (
-        select
-            count(*) filter (where step.state <> 'error') as scheduled,
-            count(*) filter (where step.state = 'error') as in_backoff
-        from step_queue queued
-        cross join lateral (
-            select found.state
-            from workflow_steps found
-            where found.workflow_step_id = queued.workflow_step_id
-            offset 0
-        ) step
-        where queued.due_at > v_now
     )
     select
         v_now,
@@ -91,9 +81,9 @@ begin
         coalesce(total.complete, 0)::bigint,
         coalesce(total.cancelled, 0)::bigint,
         coalesce(total.resolved, 0)::bigint,
-        ready.steps, later.scheduled, later.in_backoff, fleet.claims, active.failures,
+        waiting.ready, waiting.scheduled, waiting.in_backoff, fleet.claims, active.failures,
         coalesce(total.complete_steps, 0)::bigint,
-        fleet.stalled, ready.oldest_at, v_now - ready.oldest_at,
+        fleet.stalled, waiting.oldest_ready_at, v_now - waiting.oldest_ready_at,
         fleet.live, fleet.waiting, fleet.lost,
         (select count(*)::integer from queues queue where queue.paused),
         (
@@ -104,8 +94,7 @@ begin
         current_setting('max_connections')::integer
     from total
     cross join active
-    cross join ready
-    cross join later
+    cross join waiting
     cross join _runner_counts(v_now) fleet;
 end;
 $$;
