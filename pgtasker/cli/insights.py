@@ -73,8 +73,8 @@ def stats(
 ) -> None:
     """Say what was done, how long it took, and how the install stands now.
 
-    A window of up to an hour is exact; a longer one begins at a full hour, and its percentiles are
-    right within 5 %.
+    A window of up to an hour is exact; a longer one begins at a full hour, one of more than two
+    days at a full day (UTC), and its percentiles are right within 5 %.
     """
     with settings.client() as client:
         begin = since.before(client) if since else None

@@ -12,7 +12,7 @@ as $$
 declare
     v_day timestamptz := date_bin(
         '1 day',
-        coalesce(
+        least(
             (
                 select min(rollup.bucket_at)
                 from rollups rollup
@@ -23,13 +23,8 @@ declare
         ),
         '2000-01-01 00:00:00+00'
     );
-    v_next timestamptz;
+    v_next timestamptz := v_day + interval '24 hours';
 begin
-    v_day := least(
-        v_day,
-        date_bin('1 day', clock() - interval '3 days', '2000-01-01 00:00:00+00')
-    );
-    v_next := v_day + interval '24 hours';
     insert into rollups as rollup (
         bucket_at, subject, named_id, fact, bin, occurrences, seconds
     )
