@@ -1,0 +1,105 @@
+"""A TCP proxy before a server, which can lose the answer to what was committed.
+
+Responsible for passing bytes on, and for one fault: it lets a statement through, waits until the
+server says that it is ready again, so that the statement has committed, and then cuts the
+connection instead of passing the answer on.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+from contextlib import suppress
+
+from .fleet import until
+
+READY = b"Z"  # the message with which the server ends the answer to a statement
+HEAD = 5  # bytes: the kind of a message and its length
+
+
+class Proxy:
+    """Listens on a port of loopback; `cut` says which statement loses its answer next."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server((host, 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.cuts = 0
+        self._armed: bytes | None = None
+        self._lock = threading.Lock()
+        self._closing = False
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def cut(self, statement: str) -> None:
+        """The answer to the next statement that has this in its text will be lost."""
+        with self._lock:
+            self._armed = statement.encode()
+
+    def lose(self, statement: str) -> None:
+        """The same, and wait until it is lost."""
+        cuts = self.cuts
+        self.cut(statement)
+        until(lambda: self.cuts > cuts, f"an answer to {statement} is lost")
+
+    def close(self) -> None:
+        """Listen no more; connections end with their peers."""
+        self._closing = True
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while not self._closing:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                client.close()
+                continue
+            threading.Thread(target=self._pass_on, args=(client, server), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        answer: bytes | None = None  # what is kept back once the answer is to be lost
+        with client, server, selectors.DefaultSelector() as ready, suppress(OSError):
+            for each in (client, server):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                ready.register(each, selectors.EVENT_READ)
+            while True:
+                for key, _ in ready.select():
+                    data = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                    if not data:
+                        return
+                    if key.fileobj is client:
+                        if self._is_to_be_cut(data):
+                            answer = b""
+                        server.sendall(data)
+                    elif answer is None:
+                        client.sendall(data)
+                    else:
+                        answer += data
+                        if _is_ready(answer):
+                            self.cuts += 1
+                            return
+
+    def _is_to_be_cut(self, data: bytes) -> bool:
+        with self._lock:
+            if self._armed is None or self._armed not in data:
+                return False
+            self._armed = None
+            return True
+
+
+def _is_ready(answer: bytes) -> bool:
+    """Whether the messages so far end with the one that the server is ready."""
+    place = 0
+    while place + HEAD <= len(answer):
+        kind = answer[place : place + 1]
+        place += 1 + int.from_bytes(answer[place + 1 : place + HEAD], "big")
+        if kind == READY and place <= len(answer):
+            return True
+    return False

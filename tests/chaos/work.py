@@ -1,0 +1,59 @@
+"""The workflows that runners execute while faults are injected; `pgtasker run tests.chaos.work`.
+
+How long a step takes, and how often it fails, is in the context of its task, so that a seed decides
+it. Limits are high: no step may fail for good because its runner was killed often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from pgtasker import Step, Workflow
+from pgtasker.runner import AsyncStep
+
+OFTEN: dict[str, Any] = {"retry_limit": 100, "backoff": {"base": 0.02, "max": 0.1}}
+PACKAGE = "tests.chaos.work"
+NAME = "chaos/diamond"
+
+diamond = Workflow("diamond", namespace="chaos")
+
+
+class Expected(Exception):  # noqa: N818 - its name is what the log shows
+    """The only error that these handlers raise."""
+
+
+def _fail(context: dict[str, Any], step: Step | AsyncStep) -> None:
+    if step.attempt <= context.get("failures", {}).get(step.name, 0):
+        raise Expected(f"attempt {step.attempt}")
+
+
+@diamond.step(**OFTEN)
+async def first(context: dict[str, Any], step: AsyncStep) -> str:
+    await asyncio.sleep(context["seconds"])
+    _fail(context, step)
+    return step.name
+
+
+@diamond.step(**OFTEN)
+async def left(first: str, context: dict[str, Any], step: AsyncStep) -> list[str]:
+    await asyncio.sleep(context["seconds"])
+    _fail(context, step)
+    return [first, step.name]
+
+
+@diamond.step(**OFTEN)
+def right(first: str, context: dict[str, Any], step: Step) -> list[str]:
+    time.sleep(context["seconds"])
+    _fail(context, step)
+    return [first, step.name]
+
+
+@diamond.step(**OFTEN)
+async def last(
+    left: list[str], right: list[str], context: dict[str, Any], step: AsyncStep
+) -> list[list[str]]:
+    await asyncio.sleep(context["seconds"])
+    _fail(context, step)
+    return [left, right]
