@@ -9,6 +9,7 @@ create table named_tasks (
     name text not null,
     version text not null,
     version_sort_key text[] collate "C" not null,
+    retention_seconds double precision,
     description text,
     context_schema jsonb,
     definition jsonb not null,
@@ -28,6 +29,9 @@ comment on column named_tasks.family_id is
     'family.';
 comment on column named_tasks.revision is
     'Grows when the version is registered with other content; new tasks use the newest revision.';
+
+comment on column named_tasks.retention_seconds is
+    'How long finished tasks of this version are kept; null: as the setting retention says.';
 
 create table named_steps (
     named_step_id bigint generated always as identity,

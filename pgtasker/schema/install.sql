@@ -32,6 +32,7 @@
 \ir runners.sql
 \ir watches.sql
 \ir rollups.sql
+\ir retention.sql
 
 -- Refusals and checks
 \ir functions/_refuse_unknown.sql
@@ -195,8 +196,12 @@
 \ir functions/_merge_a_day.sql
 \ir functions/_rollup_days.sql
 \ir functions/_roll_up.sql
+\ir functions/_old_tasks.sql
+\ir functions/_purge.sql
+\ir functions/_purge_due.sql
 \ir functions/_next_maintenance.sql
 \ir functions/maintain.sql
+\ir functions/purge_tasks.sql
 
 -- For those who look
 \ir reading.sql

@@ -6,7 +6,7 @@ create table settings (
     kind text not null default 'fixed',
     description text not null default 'Written by the installer.',
     constraint settings_pkey primary key (name),
-    constraint kind_is_known check (kind in ('fixed', 'interval', 'integer'))
+    constraint kind_is_known check (kind in ('fixed', 'interval', 'integer', 'age'))
 );
 
 comment on table settings is
@@ -30,6 +30,8 @@ values
      'How long a runner that has ended stays listed.'),
     ('recent_days', '30', 'integer',
      'How many days the recent tier of views looks back.'),
+    ('retention', 'forever', 'age',
+     'How long finished tasks are kept, unless their workflow says it; or: forever.'),
     ('rollup_days', '400', 'integer',
      'How many days the counts behind the analytics are kept.');
 

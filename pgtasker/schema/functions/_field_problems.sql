@@ -14,6 +14,7 @@ begin atomic
             ('workflow', 'version', 'string', null, null),
             ('workflow', 'description', 'string', null, null),
             ('workflow', 'context_schema', 'object', null, null),
+            ('workflow', 'retention', 'number', 7200, 3153600000),
             ('workflow', 'steps', 'array', null, null),
             ('step', 'name', 'string', null, null),
             ('step', 'description', 'string', null, null),

@@ -15,6 +15,7 @@ as $$
 declare
     v_key text;
     v_task_id bigint;
+    v_found bigint[];
 begin
     select given.idempotency_key, task.task_id
     into v_key, v_task_id
@@ -37,14 +38,25 @@ begin
             'TK002'
         );
     end if;
-    return query
-    select coalesce(task.task_id, given.task_id)
-    from unnest(_keyed_tasks.task_ids, _keyed_tasks.idempotency_keys) with ordinality
-        as given (task_id, idempotency_key, place)
-    left join tasks task
-        on task.idempotency_scope = workflow.family_id
-        and task.idempotency_key = given.idempotency_key
-    order by given.place;
+    v_found := array(
+        select case when given.idempotency_key is null then given.task_id else task.task_id end
+        from unnest(_keyed_tasks.task_ids, _keyed_tasks.idempotency_keys) with ordinality
+            as given (task_id, idempotency_key, place)
+        left join tasks task
+            on task.idempotency_scope = workflow.family_id
+            and task.idempotency_key = given.idempotency_key
+        order by given.place
+    );
+    v_key := _keyed_tasks.idempotency_keys[array_position(v_found, null)];
+    if v_key is not null then
+        perform _refuse(
+            format('idempotency key %s became free a moment ago', to_json(v_key)),
+            'The task that had it was purged meanwhile.',
+            'Start it again.',
+            'serialization_failure'
+        );
+    end if;
+    return query select unnest(v_found);
 end;
 $$;
 

@@ -17,7 +17,7 @@ begin
         v_named_task_id := nextval(pg_get_serial_sequence('named_tasks', 'named_task_id'));
         insert into named_tasks (
             named_task_id, family_id, namespace, name, version, version_sort_key,
-            description, context_schema, definition, created_at, updated_at
+            retention_seconds, description, context_schema, definition, created_at, updated_at
         )
         overriding system value
         select
@@ -27,6 +27,7 @@ begin
             _store_workflow.definition ->> 'name',
             _store_workflow.definition ->> 'version',
             _version_sort_key(_store_workflow.definition ->> 'version'),
+            (_store_workflow.definition ->> 'retention')::double precision,
             _store_workflow.definition ->> 'description',
             nullif(_store_workflow.definition -> 'context_schema', 'null'),
             _store_workflow.definition,
@@ -39,6 +40,7 @@ begin
         update named_tasks named_task
         set
             revision = v_revision,
+            retention_seconds = (_store_workflow.definition ->> 'retention')::double precision,
             description = _store_workflow.definition ->> 'description',
             context_schema = nullif(_store_workflow.definition -> 'context_schema', 'null'),
             definition = _store_workflow.definition,

@@ -1,6 +1,6 @@
 -- maintain: what time brings about, in bounded batches: due steps become ready, expired runners
--- lose their steps, attempts past their timeout fail; and the log is counted into the rollups.
--- Every runner calls it, a cron job may.
+-- lose their steps, attempts past their timeout fail; the log is counted into the rollups; and
+-- finished tasks that are kept no longer go. Every runner calls it, a cron job may.
 --
 -- Everything is taken with skip locked; returns when there is next something to do.
 
@@ -12,6 +12,7 @@ set search_path from current
 as $$
 declare
     v_now timestamptz := clock();
+    v_lost boolean;
 begin
     perform
     from housekeeping
@@ -25,7 +26,8 @@ begin
     perform _promote_due(1000);
     perform _suspect_runners();
     -- One of the two in a transaction: each locks tasks in ascending order, both together do not.
-    if not _expire_runners() then
+    v_lost := _expire_runners();
+    if not v_lost then
         perform _expire_attempts();
     end if;
     perform _end_watches(1000);
@@ -33,6 +35,10 @@ begin
     delete from runners runner
     where runner.ended_at < v_now - _setting_interval('runner_retention')
         and not exists (select from step_claims claim where claim.runner_id = runner.runner_id);
+    -- Not while a batch was not enough for what is due: that is more urgent.
+    if not v_lost and coalesce(_next_due() > v_now, true) then
+        perform _purge_due();
+    end if;
     return _next_maintenance();
 end;
 $$;

@@ -33,7 +33,7 @@ begin
             select jsonb_agg(step.content order by step.number)
             from _definition_steps(definition) step
         )
-    );
+    ) || jsonb_strip_nulls(jsonb_build_object('retention', definition -> 'retention'));
     perform _check_payload('context_schema', v_normal -> 'context_schema');
     perform _check_payload(format('inputs of step %s', step.name), step.content -> 'inputs')
     from _definition_steps(v_normal) step

@@ -29,6 +29,10 @@ begin
     begin
         v_valid := case v_kind
             when 'integer' then set_setting.value::bigint between 1 and 1000000000
+            when 'age' then coalesce(
+                nullif(set_setting.value, 'forever')::interval between '2 hours' and '100 years',
+                true
+            )
             else set_setting.value::interval between '1 ms' and '100 years'
         end;
     exception
@@ -42,8 +46,13 @@ begin
                 quote_literal(set_setting.value),
                 set_setting.name
             ),
-            format('%s takes a positive %s.', set_setting.name, v_kind),
             case v_kind
+                when 'age' then
+                    format('%s takes an interval, or the word forever.', set_setting.name)
+                else format('%s takes a positive %s.', set_setting.name, v_kind)
+            end,
+            case v_kind
+                when 'age' then 'Pass an interval of at least 2 hours, for example ''30 days''.'
                 when 'integer' then 'Pass a whole number from 1 to 1000000000, as text.'
                 else 'Pass an interval of at least 1 ms, for example ''30 s''.'
             end
