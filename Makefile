@@ -9,9 +9,10 @@ WORKERS ?= auto
 TEST_ARGS ?=
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs bench bench-views clean
+.PHONY: help demo test lint types docs bench bench-views chaos clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ bench: $(READY)  ## measure the decisions on a private PostgreSQL (BENCH_ARGS='-
 
 bench-views: $(READY)  ## measure the views on generated histories (BENCH_ARGS=--quick)
 	@$(BIN)/python -m bench.views $(BENCH_ARGS)
+
+chaos: $(READY)  ## break everything on purpose, for an hour (CHAOS_ARGS='--only soak --seed 7')
+	@$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

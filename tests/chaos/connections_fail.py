@@ -36,7 +36,7 @@ def terminated(place: Place, times: int) -> Measured:
                     while time.monotonic() < at + window:
                         time.sleep(0.5)
                         if disturbed:
-                            ended += _terminate_one(place, seen)
+                            ended += terminate_one(place, seen)
                     rates[disturbed].append((seen.completed() - before) / (time.monotonic() - at))
             started = load.stop()
         seen.settle(started)
@@ -48,7 +48,8 @@ def terminated(place: Place, times: int) -> Measured:
         )
 
 
-def _terminate_one(place: Place, seen: Witness) -> int:
+def terminate_one(place: Place, seen: Witness) -> int:
+    """End a connection of some runner; how many were ended."""
     pids = [
         row.pid
         for row in seen.rows(
@@ -64,7 +65,7 @@ def _terminate_one(place: Place, seen: Witness) -> int:
 def answers_lost(place: Place, times: int) -> Measured:
     """The socket is cut after the commit, before the answer: what was reported counts once."""
     server = place.shared
-    name = server.database()
+    name = server.database(lease="3 s")  # so that there is a heartbeat each second
     proxy = Proxy(HOST, server.port)
     through = make_conninfo(
         server.dsn(name), port=proxy.port, sslmode="disable", gssencmode="disable"

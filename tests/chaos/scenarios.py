@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import connections_fail, runners_fail, servers_fail, sessions_fail
+from . import connections_fail, runners_fail, servers_fail, sessions_fail, soak
 from .place import Scenario
 
 SCENARIOS = [
@@ -101,5 +101,13 @@ SCENARIOS = [
         sessions_fail.tuned_against,
         short=2,
         long=5,
+    ),
+    Scenario(
+        "soak",
+        "mixed load with all faults, and operators in between",
+        "every promise kept; tables and memory stay bounded",
+        soak.soaked,
+        short=4,
+        long=1800,
     ),
 ]
