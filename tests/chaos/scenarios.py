@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import connections_fail, runners_fail, servers_fail, sessions_fail, soak
+from . import connections_fail, pairs, runners_fail, servers_fail, sessions_fail, soak
 from .place import Scenario
 
 SCENARIOS = [
@@ -101,6 +101,14 @@ SCENARIOS = [
         sessions_fail.tuned_against,
         short=2,
         long=5,
+    ),
+    Scenario(
+        "pairs",
+        "each ordered pair of operations on one task: the second waits, the first is killed",
+        "legal end state, consistent, no deadlock",
+        pairs.met_and_killed,
+        short=12,
+        long=len(pairs.PAIRS),
     ),
     Scenario(
         "soak",
