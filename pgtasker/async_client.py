@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -286,6 +286,17 @@ class AsyncClient(_Looking):
     async def set_setting(self, name: str, value: str) -> None:
         """Tune the install; the database checks the value, for example "30 s" for a lease."""
         await self.call(surface.set_setting(name, value))
+
+    async def purge_tasks(
+        self, older_than: timedelta | None = None, *, max_tasks: int | None = None
+    ) -> int:
+        """Remove finished tasks that came to rest longer ago, with their history.
+
+        Answers how many: at most `max_tasks`, 1000 unless given, so call it again until it is 0.
+        Without `older_than` those go that are kept no longer than their workflow or the setting
+        `retention` says; runners remove these by themselves. Tasks in error are not finished.
+        """
+        return await self.call(surface.purge_tasks(older_than, max_tasks=max_tasks))
 
 
 def _document(workflow: Workflow | Mapping[str, Json]) -> Mapping[str, Json]:

@@ -26,7 +26,7 @@ from pgtasker.workflow_step import (
     stored,
 )
 
-_FIELDS = ("name", "namespace", "version", "description", "context_schema", "steps")
+_FIELDS = ("name", "namespace", "version", "description", "context_schema", "retention", "steps")
 _STEP_FIELDS = ("name", "depends_on", *StepOptions.__annotations__)
 
 

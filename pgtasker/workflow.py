@@ -15,6 +15,7 @@ import difflib
 import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar, Unpack, overload
 
 from pgtasker import declarations
@@ -52,6 +53,9 @@ class Workflow:
     such a type. A context that does not fit is refused by a client that starts this workflow; for
     everybody else the JSON Schema of the type is stored with it. `context_schema` is a schema to
     store instead.
+
+    `retention` is how long its finished tasks are kept, in seconds or as a timedelta, at least two
+    hours; without it the setting `retention` of the install says so. Then they go, with their log.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Workflow:
         description: str | None = None,
         context: Any = None,
         context_schema: Mapping[str, Json] | None = None,
+        retention: float | timedelta | None = None,
     ) -> None:
         if context is not None and not asks_for_reading(context):
             raise WorkflowError(
@@ -75,6 +80,9 @@ class Workflow:
         self.description = description
         self.context = context
         self.context_schema = context_schema
+        self.retention = (
+            retention.total_seconds() if isinstance(retention, timedelta) else retention
+        )
         self.steps: dict[str, WorkflowStep] = {}
         self._written: dict[str, dict[str, Any]] = {}  # the steps of a document, as it has them
         self._first_context: tuple[Any, WorkflowStep] | None = None
@@ -150,6 +158,7 @@ class Workflow:
     def definition(self) -> dict[str, Any]:
         """The document that describes this workflow to the database."""
         description = {} if self.description is None else {"description": self.description}
+        retention = {} if self.retention is None else {"retention": self.retention}
         schema = self._stored_schema()
         added = [step for name, step in self.steps.items() if name not in self._written]
         return {
@@ -158,6 +167,7 @@ class Workflow:
             "version": self.version,
             **description,
             **({} if schema is None else {"context_schema": schema}),
+            **retention,
             "steps": [*self._written.values(), *(step.definition() for step in added)],
         }
 

@@ -10,6 +10,7 @@ from pgtasker.cli.demo import demo
 from pgtasker.cli.diagram import diagram
 from pgtasker.cli.doctor import doctor
 from pgtasker.cli.metrics import metrics
+from pgtasker.cli.purge import purge
 from pgtasker.cli.server import server
 from pgtasker.cli.top import top
 
@@ -27,6 +28,7 @@ for command in (
     top,
     metrics,
     *operate.COMMANDS,
+    purge,
     server,
     completion,
 ):

@@ -44,6 +44,18 @@ def since_option(help: str) -> Callable[[F], F]:
     )
 
 
+def age(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
+    """How long ago, as in 30d."""
+    try:
+        if value is None:
+            return None
+        if ago := _AGO.fullmatch(value.strip()):
+            return timedelta(**{UNITS[ago[2]]: float(ago[1])})
+    except OverflowError:
+        pass
+    raise click.BadParameter(f"{value!r} is no time like 12h, 30d or 52w")
+
+
 def moment(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
     """A time in ISO 8601; without an offset it is local."""
     try:

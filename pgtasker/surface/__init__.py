@@ -53,7 +53,14 @@ from pgtasker.surface.looking import (
     task_states,
     watch_tasks,
 )
-from pgtasker.surface.operating import Verb, get_setting, operate, set_setting, setting_seconds
+from pgtasker.surface.operating import (
+    Verb,
+    get_setting,
+    operate,
+    purge_tasks,
+    set_setting,
+    setting_seconds,
+)
 from pgtasker.surface.starting import (
     create_task,
     create_tasks,
@@ -76,6 +83,7 @@ __all__ = [  # noqa: RUF022 - by who calls
     "operate",
     "get_setting",
     "set_setting",
+    "purge_tasks",
     "setting_seconds",
     # execute
     "register_runner",

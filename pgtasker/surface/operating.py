@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
 
 from psycopg.sql import SQL
@@ -48,6 +49,11 @@ def get_setting(name: str) -> Call[str]:
 def set_setting(name: str, value: str) -> Call[None]:
     """Change a setting of the install."""
     return function("set_setting", nothing, name=name, value=value)
+
+
+def purge_tasks(older_than: timedelta | None = None, *, max_tasks: int | None = None) -> Call[int]:
+    """Remove finished tasks that are older; answers how many. Without an age: by retention."""
+    return function("purge_tasks", value, older_than=older_than, max_tasks=max_tasks)
 
 
 def setting_seconds(name: str) -> Call[float]:

@@ -204,7 +204,7 @@ def takes(parameter: str) -> Callable[..., Any]:
         (
             flow({"name": "a"}, versoin="1"),
             "workflow 'flow' has an unknown field 'versoin': did you mean 'version'? there are "
-            "name, namespace, version, description, context_schema, steps",
+            "name, namespace, version, description, context_schema, retention, steps",
         ),
         (
             flow({"name": "a", "after": []}),

@@ -31,7 +31,9 @@ begin
     v_task_ids := array(
         select task.task_id
         from tasks task
-        where task.task_id = any (_purge.task_ids) and task.complete
+        where task.task_id = any (_purge.task_ids)
+            and task.complete
+            and (task.xact_id < v_counted.next_xact_id or task.created_at < v_counted.begins_at)
         order by task.task_id
         for update skip locked
     );
