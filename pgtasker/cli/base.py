@@ -70,6 +70,13 @@ class Commands(click.Group):
         """The commands in the order in which they were added: the order of a first visit."""
         return list(self.commands)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse bytes that are no text: neither the database nor a JSON document can hold them."""
+        for given in args:
+            if not given.isprintable() and any("\ud800" <= each <= "\udfff" for each in given):
+                raise click.UsageError(f"{given!r} is not UTF-8", ctx)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
@@ -190,9 +197,8 @@ def line_of(error: BaseException, settings: Settings | None) -> str:
         return _with(one_line(error), error.detail, error.hint)
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         diagnosis = error.diag
-        return _with(
-            str(diagnosis.message_primary), diagnosis.message_detail, diagnosis.message_hint
-        )
+        message = " ".join(str(diagnosis.message_primary).splitlines())  # a name may hold several
+        return _with(message, diagnosis.message_detail, diagnosis.message_hint)
     if isinstance(error, psycopg.OperationalError):
         given = settings.dsn is not None or os.environ.get("PGTASKER_DSN")
         hint = "--dsn says where the database is; --dsn embedded starts a private one"
