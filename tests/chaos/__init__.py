@@ -1,5 +1,5 @@
 """Faults on purpose, and what must be true after each of them.
 
-Each scenario is a function of a seed and a scale: short in the suite, long by `make chaos`, which
-writes bench/results/reliability.md.
+Each scenario is a function of a seed and a number: short in the suite, long by `make chaos`, which
+writes what it measured into docs/reliability.md.
 """

@@ -46,6 +46,11 @@ class Scenario:
     short: int
     long: int
 
+    @property
+    def key(self) -> str:
+        """Its name without spaces, for ids of tests and names of directories."""
+        return self.name.replace(" ", "-")
+
 
 @dataclass
 class Place:

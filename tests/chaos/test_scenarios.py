@@ -13,6 +13,7 @@ import pytest
 
 from ..support.databases import Databases
 from .place import CannotHappenError, Place, Scenario
+from .report import PAGE, rows_in
 from .scenarios import SCENARIOS
 from .servers import Server
 
@@ -32,10 +33,10 @@ def shared(server: Databases) -> Iterator[Server]:
     shared.remove()
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.name.replace(" ", "-"))
-def test_no_promise_is_broken(scenario: Scenario, shared: Server, tmp_path: Path):
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.key)
+def test_no_promise_is_broken(scenario: Scenario, shared: Server):
     """The fault is injected, work goes on by itself, and the checker finds nothing."""
-    beside = shared.data.with_name(f"{shared.data.name}-{scenario.name.replace(' ', '-')}")
+    beside = shared.data.with_name(f"{shared.data.name}-{scenario.key}")
     beside.mkdir()
     place = Place(shared.bindir, beside, SEED, shared)
     try:
@@ -43,3 +44,11 @@ def test_no_promise_is_broken(scenario: Scenario, shared: Server, tmp_path: Path
     except CannotHappenError as reason:
         pytest.skip(str(reason))
     print(measured.text)
+
+
+def test_the_page_has_a_row_for_every_scenario():
+    """With its fault and its target as they are."""
+    rows = rows_in(PAGE.read_text())
+    assert list(rows) == [scenario.name for scenario in SCENARIOS]
+    for scenario in SCENARIOS:
+        assert f"| {scenario.injection} | {scenario.target} |" in rows[scenario.name]
