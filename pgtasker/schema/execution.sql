@@ -158,3 +158,20 @@ comment on column workflow_step_transitions.ready_at is
 comment on column workflow_step_transitions.due_at is
     'When something happens by itself: the retry of an error (null: never), the end of a snooze, '
     'the timeout of an attempt.';
+
+create type _step_changes as (
+    steps bigint,
+    unqueued bigint[],
+    begun_tasks bigint[],
+    satisfied bigint[],
+    back bigint[],
+    counted bigint[],
+    ended_tasks bigint[],
+    moved_tasks bigint[]
+);
+
+comment on type _step_changes is
+    'What changed with a batch of step transitions: how many steps, and ids (null: none) of steps '
+    'that left the queue; tasks of attempts that began; steps that satisfy their children; steps '
+    'that go back to wait; steps that may change the failures of their task; tasks of steps that '
+    'ended, by an attempt and otherwise.';

@@ -67,12 +67,12 @@
 \ir functions/_settle_tasks.sql
 \ir functions/_free_children.sql
 \ir functions/_failure_changes.sql
+\ir functions/_follow_step_changes.sql
 
 -- What happens by itself
 \ir triggers/_fill_step_transition.sql
 \ir triggers/_project_step_transitions.sql
 \ir triggers/_hold_claims.sql
-\ir triggers/_propagate_step_transitions.sql
 \ir triggers/_fill_task_transition.sql
 \ir triggers/_project_task_transitions.sql
 \ir triggers/_propagate_task_transitions.sql
@@ -164,6 +164,7 @@
 \ir functions/_missed_heads.sql
 \ir functions/_leave_busy_tasks.sql
 \ir functions/_take_from.sql
+\ir functions/_drop_stale.sql
 \ir functions/_take_steps.sql
 \ir functions/_promote_due.sql
 \ir functions/_start_attempts.sql

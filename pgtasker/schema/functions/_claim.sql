@@ -1,4 +1,4 @@
--- _claim: takes steps from the queue and starts an attempt of each; returns the claim_ids.
+-- _claim: takes steps from the queue and starts an attempt of each; returns the steps.
 
 create function _claim(runner runners, max_steps integer, has_reported boolean)
 returns bigint[]
@@ -8,26 +8,25 @@ set search_path from current
 as $$
 declare
     v_step_ids bigint[];
-    v_claim_ids bigint[] := '{}';
 begin
     if max_steps = 0 then
-        return v_claim_ids;
+        return '{}';
     end if;
     perform _look_at_queues();
     perform _promote_due(greatest(100, max_steps));
     v_step_ids := _take_steps(runner.queues, max_steps);
     if v_step_ids <> '{}' then
-        v_claim_ids := _start_attempts(runner.runner_id, v_step_ids);
+        v_step_ids := _start_attempts(runner.runner_id, v_step_ids);
     end if;
     perform _mark_waiting(
         runner,
-        cardinality(v_claim_ids) < max_steps,
-        v_claim_ids = '{}' and not has_reported
+        cardinality(v_step_ids) < max_steps,
+        v_step_ids = '{}' and not has_reported
     );
-    if cardinality(v_claim_ids) = max_steps then
+    if cardinality(v_step_ids) = max_steps then
         perform _wake(runner.queues, clock());
     end if;
-    return v_claim_ids;
+    return v_step_ids;
 end;
 $$;
 

@@ -7,7 +7,8 @@ returns void
 language plpgsql
 volatile
 set search_path from current
-set enable_hashjoin = off
+set enable_hashjoin = on
+set enable_nestloop = off
 set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off
@@ -18,6 +19,16 @@ begin
     if coalesce(_enqueue.step_ids, '{}') = '{}' then
         return;
     end if;
+    with step as materialized (
+        select
+            found.workflow_step_id, found.task_id, found.named_step_id, found.state, found.due_at
+        from workflow_steps found
+        where found.workflow_step_id = any (_enqueue.step_ids)
+            and (
+                (found.state = 'pending' and found.unsatisfied_parents = 0)
+                or (found.state = 'error' and found.due_at is not null)
+            )
+    )
     insert into step_queue (workflow_step_id, enqueued_at, due_at, priority, is_retry, queue)
     select
         step.workflow_step_id,
@@ -29,31 +40,14 @@ begin
         coalesce(task.priority, named_step.priority),
         step.state = 'error',
         named_step.queue
-    from unnest(_enqueue.step_ids) as given (workflow_step_id)
-    cross join lateral (
-        select found.*
-        from workflow_steps found
-        where found.workflow_step_id = given.workflow_step_id
-        offset 0
-    ) step
-    cross join lateral (
-        select found.run_at, found.priority, found.paused, found.complete
-        from tasks found
-        where found.task_id = step.task_id
-        offset 0
-    ) task
-    cross join lateral (
-        select found.priority, found.queue
-        from named_steps found
-        where found.named_step_id = step.named_step_id
-        offset 0
-    ) named_step
-    where not task.paused
-        and not task.complete
-        and (
-            (step.state = 'pending' and step.unsatisfied_parents = 0)
-            or (step.state = 'error' and step.due_at is not null)
-        )
+    from step
+    join tasks task
+        on task.task_id = any (array(select step.task_id from step))
+        and task.task_id + 0 = step.task_id
+    join named_steps named_step
+        on named_step.named_step_id = any (array(select step.named_step_id from step))
+        and named_step.named_step_id + 0 = step.named_step_id
+    where (task.paused or task.complete) is false
     order by step.workflow_step_id;
 end;
 $$;

@@ -7,7 +7,8 @@ returns table (workflow_step_id bigint, task_id bigint)
 language plpgsql
 volatile
 set search_path from current
-set enable_hashjoin = off
+set enable_hashjoin = on
+set enable_nestloop = off
 set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off
@@ -19,29 +20,16 @@ begin
     return query
     with freeing as (
         select edge.child_step_id, count(*)::integer as parents
-        from unnest(_free_children.finished_ids) as finished (workflow_step_id)
-        cross join lateral (
-            select found.child_step_id
-            from workflow_step_edges found
-            where found.parent_step_id = finished.workflow_step_id
-            offset 0
-        ) edge
+        from workflow_step_edges edge
+        where edge.parent_step_id = any (_free_children.finished_ids)
         group by edge.child_step_id
     ),
     freed as (
         update workflow_steps child
         set unsatisfied_parents = child.unsatisfied_parents - freeing.parents
-        from (
-            select freeing.parents, place.ctid as place
-            from freeing
-            cross join lateral (
-                select found.ctid
-                from workflow_steps found
-                where found.workflow_step_id = freeing.child_step_id
-                offset 0
-            ) place
-        ) freeing
-        where child.ctid = freeing.place
+        from freeing
+        where child.workflow_step_id = any (array(select freeing.child_step_id from freeing))
+            and child.workflow_step_id + 0 = freeing.child_step_id
         returning child.workflow_step_id, child.task_id, child.unsatisfied_parents, child.state
     )
     select freed.workflow_step_id, freed.task_id

@@ -8,8 +8,10 @@ language plpgsql
 volatile
 set search_path from current
 set enable_hashjoin = off
+set enable_nestloop = on
 set enable_mergejoin = off
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 begin

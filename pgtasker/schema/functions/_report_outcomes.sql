@@ -8,26 +8,26 @@ returns bigint[]
 language plpgsql
 volatile
 set search_path from current
-set enable_hashjoin = off
+set enable_hashjoin = on
+set enable_nestloop = off
 set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off
 as $$
 declare
     v_now timestamptz;
+    v_step_ids bigint[];
+    v_completed bigint[];
     v_kept bigint[];
 begin
-    perform _lock_steps(
-        array(
-            select (reported.outcome ->> 'workflow_step_id')::bigint
-            from jsonb_array_elements(outcomes) as reported (outcome)
-        ),
-        array(
-            select (reported.outcome ->> 'workflow_step_id')::bigint
-            from jsonb_array_elements(outcomes) as reported (outcome)
-            where reported.outcome ->> 'outcome' = 'complete'
-        )
+    select
+        array_agg(reported.workflow_step_id),
+        array_agg(reported.workflow_step_id) filter (where reported.outcome = 'complete')
+    into v_step_ids, v_completed
+    from jsonb_to_recordset(_report_outcomes.outcomes) as reported (
+        workflow_step_id bigint, outcome text
     );
+    perform _lock_steps(v_step_ids, v_completed);
     v_now := clock();
     with kept as (
         insert into workflow_step_transitions (
@@ -48,18 +48,20 @@ begin
             end,
             step.attempts - case reported.outcome when 'release' then 1 else 0 end,
             reported.outcome <> 'release',
-            case
-                when reported.outcome = 'release' and reported.delay > 0 then
-                    v_now + make_interval(secs => reported.delay)
-                when reported.outcome = 'fail'
-                    and coalesce(reported.retryable, true)
-                    and named_step.retryable
-                    and step.attempts < named_step.retry_limit
-                then v_now + make_interval(
-                    secs => coalesce(
-                        reported.retry_after,
-                        _backoff_seconds(named_step.definition, step.attempts)
+            case reported.outcome
+                when 'release' then v_now + make_interval(secs => nullif(reported.delay, 0))
+                when 'fail' then (
+                    select v_now + make_interval(
+                        secs => coalesce(
+                            reported.retry_after,
+                            _backoff_seconds(named_step, step.attempts)
+                        )
                     )
+                    from named_steps named_step
+                    where named_step.named_step_id = step.named_step_id
+                        and coalesce(reported.retryable, true)
+                        and named_step.retryable
+                        and step.attempts < named_step.retry_limit
                 )
             end,
             case when reported.outcome = 'fail' then reported.retry_after end,
@@ -75,23 +77,17 @@ begin
             retry_after double precision,
             delay double precision
         )
-        cross join lateral (
-            select found.*
-            from workflow_steps found
-            where found.workflow_step_id = reported.workflow_step_id
-            offset 0
-        ) step
-        cross join lateral (
-            select rules as definition, rules.retryable, rules.retry_limit
-            from named_steps rules
-            where rules.named_step_id = step.named_step_id
-            offset 0
-        ) named_step
-        where step.claim_id = reported.claim_id
+        join workflow_steps step
+            on step.workflow_step_id = any (v_step_ids)
+            and step.workflow_step_id + 0 = reported.workflow_step_id
+            and step.claim_id = reported.claim_id
         order by step.workflow_step_id
         returning workflow_step_transitions.claim_id
     )
     select coalesce(array_agg(kept.claim_id), '{}') into v_kept from kept;
+    if cardinality(v_kept) = cardinality(v_step_ids) then
+        return '{}';
+    end if;
     return array(
         select (reported.outcome ->> 'claim_id')::bigint
         from jsonb_array_elements(outcomes) as reported (outcome)

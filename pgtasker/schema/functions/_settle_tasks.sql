@@ -10,8 +10,10 @@ language plpgsql
 volatile
 set search_path from current
 set enable_hashjoin = off
+set enable_nestloop = on
 set enable_mergejoin = off
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 declare
@@ -46,24 +48,32 @@ begin
     end if;
 
     select
-        array_agg(task.task_id) filter (where not fact.is_open) as done,
-        array_agg(task.task_id) filter (where fact.is_open and fact.can_go_on) as alive,
-        array_agg(task.task_id) filter (where fact.is_open and not fact.can_go_on) as stuck
+        array_agg(fact.task_id) filter (where not fact.is_open) as done,
+        array_agg(fact.task_id) filter (where fact.is_open and fact.can_go_on) as alive,
+        array_agg(fact.task_id) filter (where fact.is_open and not fact.can_go_on) as stuck
     into v_fact
-    from unnest(_settle_tasks.stalled) as stalled (task_id)
-    cross join lateral (
-        select found.task_id, found.complete, found.failures
-        from tasks found
-        where found.task_id = stalled.task_id
-        offset 0
-    ) task
-    cross join lateral (
+    from (
         select
-            _task_is_open(task.task_id) as is_open,
+            task.task_id,
+            step.is_open is not null as is_open,
             task.failures = 0 or _task_can_go_on(task.task_id) as can_go_on
+        from tasks task
+        left join lateral (
+            -- From the last step backwards: an open one is found at once while tasks run in order.
+            select true as is_open
+            from (
+                select found.processed
+                from workflow_steps found
+                where found.task_id = task.task_id
+                order by found.workflow_step_id desc
+                offset 0
+            ) found
+            where not found.processed
+            limit 1
+        ) step on true
+        where task.task_id = any (_settle_tasks.stalled) and not task.complete
         offset 0
-    ) fact
-    where not task.complete;
+    ) fact;
     perform _move_tasks('error', 'pending', v_fact.done || v_fact.alive);
     perform _move_tasks('pending', 'in_progress', v_fact.done || _settle_tasks.started);
     perform _move_tasks('in_progress', 'complete', v_fact.done);

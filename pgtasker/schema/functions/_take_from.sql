@@ -1,7 +1,8 @@
 -- _take_from: locks up to so many ready steps, from the highest priority down, and of queues with
 -- the same priority from the one whose first step waits longest.
 --
--- A queue row whose step is no longer claimable is dropped; one whose step is locked is left.
+-- Steps are locked as the queue is read; one that is locked or no longer claimable is passed over.
+-- The queue rows are not locked: only who has the step locked may delete its row.
 
 create function _take_from(
     queues text[],
@@ -13,19 +14,22 @@ returns bigint[]
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 set enable_hashjoin = off
+set enable_nestloop = on
 set enable_mergejoin = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-    v_taken bigint[];
-    v_claimable bigint[];
-    v_stale bigint[];
+    v_step_ids bigint[];
+    v_task_ids bigint[];
 begin
-    v_taken := array(
-        select waiting.workflow_step_id
+    select array_agg(taken.workflow_step_id), array_agg(taken.task_id)
+    into v_step_ids, v_task_ids
+    from (
+        select step.workflow_step_id, step.task_id
         from (
             select head.queue, head.priority, head.first_position
             from unnest(_take_from.queues, _take_from.priorities, _take_from.positions)
@@ -55,36 +59,18 @@ begin
                 and ready.due_at is null
                 and ready.position >= head.first_position
             order by ready.position
-            limit _take_from.max_steps
-            for update skip locked
         ) waiting
+        cross join lateral (
+            select found.workflow_step_id, found.task_id
+            from workflow_steps found
+            where found.workflow_step_id = waiting.workflow_step_id
+                and found.state = 'pending'
+                and found.unsatisfied_parents = 0
+            for update skip locked
+        ) step
         limit _take_from.max_steps
-    );
-    if v_taken = '{}' then
-        return v_taken;
-    end if;
-    select
-        coalesce(array_agg(locked.workflow_step_id order by array_position(
-            v_taken,
-            locked.workflow_step_id
-        )
-        ) filter (where locked.is_claimable), '{}'),
-        array_agg(locked.workflow_step_id) filter (where not locked.is_claimable)
-    into v_claimable, v_stale
-    from (
-        select
-            step.workflow_step_id,
-            step.state = 'pending' and step.unsatisfied_parents = 0 as is_claimable
-        from workflow_steps step
-        where step.workflow_step_id = any (v_taken)
-        order by step.workflow_step_id
-        for update skip locked
-    ) locked;
-    if v_stale is not null then
-        delete from step_queue waiting
-        where waiting.workflow_step_id = any (v_stale);
-    end if;
-    return _leave_busy_tasks(v_claimable);
+    ) taken;
+    return _leave_busy_tasks(v_step_ids, v_task_ids);
 end;
 $$;
 

@@ -1,4 +1,4 @@
--- _take_steps: ready steps of some queues, locked; queue rows first, then steps, all skip locked.
+-- _take_steps: ready steps of some queues, locked with skip locked.
 --
 -- Starts at the known heads. What came up under a priority not known yet is looked for each time: a
 -- higher priority goes first, also within the second until the next look knows it.
@@ -8,6 +8,7 @@ returns bigint[]
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
@@ -16,6 +17,7 @@ declare
     v_queues text[];
     v_priorities integer[];
     v_positions bigint[];
+    v_step_ids bigint[];
 begin
     select array_agg(head.queue), array_agg(head.priority), array_agg(head.first_position)
     into v_queues, v_priorities, v_positions
@@ -27,7 +29,11 @@ begin
         select missed.queue, missed.priority, 0
         from _missed_heads(_take_steps.queues) missed
     ) head;
-    return _take_from(v_queues, v_priorities, v_positions, max_steps);
+    v_step_ids := coalesce(_take_from(v_queues, v_priorities, v_positions, max_steps), '{}');
+    if cardinality(v_step_ids) < max_steps then
+        perform _drop_stale(v_queues, v_priorities, v_positions);
+    end if;
+    return v_step_ids;
 end;
 $$;
 

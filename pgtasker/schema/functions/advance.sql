@@ -17,7 +17,7 @@ set search_path from current
 as $$
 declare
     v_runner runners := _require_runner(advance.runner_id);
-    v_claim_ids bigint[];
+    v_step_ids bigint[];
 begin
     perform _check_max_steps(advance.max_steps);
     lost := '{}';
@@ -29,13 +29,13 @@ begin
         lost := _report_outcomes(_bounded_outcomes(advance.outcomes));
         perform set_config('pgtasker.claiming', '', true);
     end if;
-    v_claim_ids := _claim(
+    v_step_ids := _claim(
         v_runner,
         advance.max_steps,
         coalesce(advance.outcomes, '[]') <> '[]'
     );
     claimed := coalesce(
-        (select jsonb_agg(step) from _claimed_steps(v_runner.runner_id, v_claim_ids) step),
+        (select jsonb_agg(step) from _claimed_steps(v_step_ids) step),
         '[]'
     );
 end;

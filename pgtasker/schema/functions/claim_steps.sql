@@ -11,11 +11,11 @@ set search_path from current
 as $$
 declare
     v_runner runners := _require_runner(claim_steps.runner_id);
-    v_claim_ids bigint[];
+    v_step_ids bigint[];
 begin
     perform _check_max_steps(claim_steps.max_steps);
-    v_claim_ids := _claim(v_runner, claim_steps.max_steps, false);
-    return query select * from _claimed_steps(v_runner.runner_id, v_claim_ids);
+    v_step_ids := _claim(v_runner, claim_steps.max_steps, false);
+    return query select * from _claimed_steps(v_step_ids);
 end;
 $$;
 

@@ -7,6 +7,7 @@ language plpgsql
 stable
 set search_path from current
 set enable_hashjoin = off
+set enable_nestloop = on
 set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off

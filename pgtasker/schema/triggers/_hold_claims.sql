@@ -1,4 +1,6 @@
--- _hold_claims: whatever enters in_progress is held by a live runner, under a claim of its own.
+-- _hold_claims: new transitions take the place of those that were the most recent. Whatever leaves
+-- in_progress is held no longer; whatever enters it is held by a live runner, under a claim of its
+-- own.
 --
 -- Key-share locks the runners, so that a takeover under way is waited for and then obeyed.
 
@@ -8,13 +10,43 @@ language plpgsql
 volatile
 set search_path from current
 set enable_hashjoin = off
+set enable_nestloop = on
 set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off
 as $$
 declare
     v_margin interval := _setting_interval('timeout_margin');
+    v_runners bigint[];
+    v_claims bigint[];
 begin
+    with passed as (
+        update workflow_step_transitions log
+        set most_recent = false
+        from (
+            select found.ctid as place
+            from entered given
+            cross join lateral (
+                select earlier.ctid
+                from workflow_step_transitions earlier
+                where earlier.workflow_step_id = given.workflow_step_id
+                    and earlier.sort_key = given.sort_key - 1
+                offset 0
+            ) found
+            where given.sort_key > 1
+        ) previous
+        where log.ctid = previous.place
+        returning log.to_state, log.runner_id, log.claim_id
+    )
+    select array_agg(distinct passed.runner_id), array_agg(passed.claim_id)
+    into v_runners, v_claims
+    from passed
+    where passed.to_state = 'in_progress';
+    if v_claims is not null then
+        delete from step_claims held
+        where held.runner_id = any (v_runners) and held.claim_id = any (v_claims);
+    end if;
+
     if not exists (select from entered where entered.to_state = 'in_progress') then
         return null;
     end if;
@@ -56,7 +88,7 @@ end;
 $$;
 
 comment on function _hold_claims() is
-    'Registers what runners hold from now on.';
+    'Registers what runners hold from now on, and what they hold no longer.';
 
 create trigger c_hold_claims
 after insert on workflow_step_transitions
@@ -65,4 +97,4 @@ for each statement
 execute function _hold_claims();
 
 comment on trigger c_hold_claims on workflow_step_transitions is
-    'A step in progress is held by a live runner.';
+    'A step in progress is held by a live runner; one transition of each step is most recent.';

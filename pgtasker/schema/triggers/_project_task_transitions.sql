@@ -7,7 +7,8 @@ returns trigger
 language plpgsql
 volatile
 set search_path from current
-set enable_hashjoin = off
+set enable_hashjoin = on
+set enable_nestloop = off
 set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off
@@ -21,17 +22,9 @@ begin
         state = entered.to_state,
         paused = entered.paused,
         transition_count = entered.sort_key
-    from (
-        select given.*, place.ctid as place
-        from entered given
-        cross join lateral (
-            select found.ctid
-            from tasks found
-            where found.task_id = given.task_id
-            offset 0
-        ) place
-    ) entered
-    where task.ctid = entered.place
+    from entered
+    where task.task_id = any (array(select entered.task_id from entered))
+        and task.task_id + 0 = entered.task_id
         and task.state = entered.from_state
         and task.transition_count = entered.sort_key - 1
         and entered.most_recent
@@ -78,7 +71,11 @@ begin
     where entered.to_state in ('complete', 'error', 'pending')
         and entered.from_state <> entered.to_state
         and case entered.to_state
-            when 'complete' then _task_is_open(entered.task_id)
+            when 'complete' then exists (
+                select
+                from workflow_steps step
+                where step.task_id = entered.task_id and not step.processed
+            )
             when 'pending' then entered.from_state = 'in_progress' and exists (
                 select
                 from workflow_steps step
