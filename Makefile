@@ -15,7 +15,7 @@ CHAOS_ARGS ?=
 .PHONY: help demo test lint types docs bench bench-views chaos clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "pgtasker needs Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -38,7 +38,10 @@ types: $(READY)  ## check types
 docs: $(READY)  ## write the reference of SQL, Python and the command line anew
 	@$(BIN)/python -m docs.generate
 
-bench: $(READY)  ## measure the decisions on a private PostgreSQL (BENCH_ARGS='--dsn DSN')
+bench: $(READY)  ## measure the targets on a private PostgreSQL (BENCH_ARGS='--quick', '--only bare')
+	@$(BIN)/python -m bench.targets $(BENCH_ARGS)
+
+bench-decisions: $(READY)  ## measure the decisions against their alternatives (BENCH_ARGS='--size 0.1')
 	@$(BIN)/python -m bench.decisions $(BENCH_ARGS)
 
 bench-views: $(READY)  ## measure the views on generated histories (BENCH_ARGS=--quick)

@@ -386,7 +386,7 @@ def table(where: dict[str, str], figures: list[Figure]) -> str:
     lines = [
         "# Measurements behind the decisions",
         "",
-        "Made by `make bench`, which writes it anew.",
+        "Made by `make bench-decisions`, which writes it anew.",
         "",
     ]
     lines += [f"- {what}: {value}" for what, value in where.items()]

@@ -1,0 +1,1 @@
+"""What drives an install while it is measured: clients, runners, pgbench."""

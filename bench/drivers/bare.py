@@ -1,0 +1,89 @@
+"""The SQL surface driven without a runner: claim, decode, encode, report, as fast as Python can.
+
+Responsible for clients that call `advance` and nothing else, each on a connection of its own. What
+a claimed step says is decoded in full; of it, an outcome needs the two ids.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from bench import engine, fleet
+
+ADVANCE = "select claimed::text from advance(%s, %s::text::jsonb, %s)"
+PAUSE = 0.002  # seconds, when there is nothing to claim and nothing to report
+
+
+class Claimed(msgspec.Struct):
+    """A step as `advance` hands it out: what a client needs to execute and to report it."""
+
+    workflow_step_id: int
+    claim_id: int
+    step_name: str
+    context: Any
+    dependency_results: Any
+
+
+class Outcome(msgspec.Struct):
+    """How the execution of a step ended."""
+
+    workflow_step_id: int
+    claim_id: int
+    results: Any
+    outcome: str = "complete"
+
+
+class Worked(msgspec.Struct):
+    """What one client did: steps, when it began and ended (monotonic), its seconds of processor."""
+
+    steps: int
+    began: float
+    ended: float
+    cpu: float
+
+
+_claimed = msgspec.json.Decoder(list[Claimed])
+_encode = msgspec.json.Encoder().encode
+
+
+def advance(conn: engine.Connection, runner_id: int, outcomes: bytes, batch: int) -> list[Claimed]:
+    """One round trip."""
+    cursor = conn.execute(ADVANCE, [runner_id, outcomes.decode(), batch], prepare=True)
+    row = cursor.fetchone()
+    assert row is not None
+    return _claimed.decode(row[0])
+
+
+def outcomes_of(claimed: list[Claimed]) -> bytes:
+    """All of them complete, each with results of 100 bytes."""
+    return _encode([Outcome(one.workflow_step_id, one.claim_id, engine.RESULTS) for one in claimed])
+
+
+def work_off(dsn: str, batch: int) -> Worked:
+    """Claim and complete in batches until no task of the database is unfinished."""
+    with engine.connect(dsn) as conn:
+        runner_id = engine.register_runner(conn)
+        claimed = advance(conn, runner_id, outcomes_of([]), 0)  # prepares the statement
+        fleet.all_ready()
+        began = ended = time.monotonic()
+        used, steps = fleet.own_cpu(), 0
+        while True:
+            reported = len(claimed)
+            claimed = advance(conn, runner_id, outcomes_of(claimed), batch)
+            if reported:
+                steps += reported
+                ended = time.monotonic()
+            elif not claimed:
+                if not _is_anything_left(conn):
+                    break
+                time.sleep(PAUSE)
+        used = fleet.own_cpu() - used
+        conn.execute("select deregister_runner(%s)", [runner_id])
+        return Worked(steps, began, ended, used)
+
+
+def _is_anything_left(conn: engine.Connection) -> bool:
+    return bool(engine.value(conn, "select exists (select from tasks where not complete)"))

@@ -1,0 +1,191 @@
+"""The table of targets: how fast the engine is, with and without a long history.
+
+Responsible for the rows and their targets, for how often and where each line runs, and for the
+command line. What a line does is left to lines.py and weather.py, how it reads to
+targets_report.py.
+
+Without `--quick`, each line runs in pairs: in an install of its own, and in one with a million
+finished tasks. Everything happens in one run, between two looks at what a bare table can do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from bench import decisions, engine, history, lines, targets_report
+from bench.drivers import baseline
+from bench.figures import Measured, Row, Run
+from bench.proof import require_consistency
+
+SETTINGS = {"shared_buffers": "1GB"}
+RECORDED = (*SETTINGS, "fsync", "synchronous_commit", "full_page_writes", "max_wal_size")
+HISTORY = history.History(finished=1_000_000, recent=50_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something that runs; most of what it measures is one row, some of it none."""
+
+    name: str
+    measure: Callable[[str, float], Run]  # in a database, in a size
+    beside_history: bool = True
+    once: bool = False  # it takes long, and compares two sides by itself
+
+
+LINES = (
+    Line("bare", lines.bare_linear),
+    Line("runner", lines.runner_async),
+    Line("runner-sync", lines.runner_sync),
+    Line("runner-single", lines.runner_single),
+    Line("pickup", lines.pickup),
+    Line("alone", lines.alone),
+    Line("bulk", lines.bulk_creation),
+    Line("one-by-one", lines.one_by_one),
+)
+
+P99 = "ms, p99"
+ROWS = (
+    Row("bare", "six-step linear tasks, SQL surface driven bare", "steps/s", 30_000, "steps/s"),
+    Row("runner", "the same through `Runner`, async handlers", "steps/s", 15_000, "steps/s"),
+    Row("runner-sync", "the same, sync handlers", "steps/s", 8_000, "steps/s"),
+    Row("runner-single", "single-step tasks through `Runner`", "tasks/s", 15_000, "tasks/s"),
+    Row("bulk", "bulk creation of six-step tasks", "tasks/s", 25_000, "tasks/s"),
+    Row(
+        "one-by-one",
+        "creation one by one, 16 connections, of the same without wake-ups",
+        "% of the same without wake-ups",
+        90,
+        "%",
+    ),
+    Row("pickup", "pickup latency on an idle runner, p50", "ms, p50", 2.5, "ms", at_most=True),
+    Row("pickup", "pickup latency on an idle runner, p99", P99, 6, "ms", at_most=True),
+    Row("alone", "one six-step task alone, p50", "ms, p50", 8, "ms", at_most=True),
+    Row("bare", "WAL of a six-step task while it runs", "WAL, kB a task", 7, "kB", at_most=True),
+)
+
+
+def measure(
+    server: str, chosen: Sequence[Line], size: float, runs: int, asked: history.History | None
+) -> list[Measured]:
+    """Run each line so often, in an install of its own and beside the history in turn."""
+    found = []
+    with ExitStack() as stack:
+        beside = stack.enter_context(_with_history(server, asked)) if asked else None
+        for line in chosen:
+            found.append(_measure(server, line, size, 1 if line.once else runs, beside))
+            _say(f"{line.name}: {_shown(found[-1])}")
+    return found
+
+
+def _measure(server: str, line: Line, size: float, runs: int, beside: str | None) -> Measured:
+    measured = Measured(line.name)
+    with engine.install(server) as dsn:
+        lines.prepare(dsn)
+        sides = [(dsn, measured.runs)]
+        if beside and line.beside_history:
+            sides.append((beside, measured.with_history))
+        try:
+            for number in range(runs):
+                for where, kept in sides if number % 2 == 0 else reversed(sides):
+                    kept.append(line.measure(where, size))
+            with engine.connect(dsn) as conn:
+                require_consistency(conn)
+        except Exception as error:  # noqa: BLE001 - it becomes part of the table
+            measured.trouble = f"{type(error).__name__}: {error}"
+    return measured
+
+
+@contextmanager
+def _with_history(server: str, asked: history.History) -> Iterator[str]:
+    """An install with so many finished tasks, as autovacuum would leave it."""
+    _say(f"{asked.finished:,} finished tasks ...")
+    with engine.install(server) as dsn:
+        lines.prepare(dsn)
+        with engine.connect(dsn) as conn:
+            _be_durable(conn, False)
+            history.fill(conn, asked)
+            conn.execute("vacuum (analyze)")
+            _be_durable(conn, True)
+            conn.execute("checkpoint")
+        yield dsn
+
+
+def _be_durable(conn: engine.Connection, durable: bool) -> None:
+    """Nothing that is measured runs while it is off."""
+    conn.execute(f"alter system set fsync = {'on' if durable else 'off'}".encode())
+    conn.execute("select pg_reload_conf()")
+
+
+def _shown(measured: Measured) -> str:
+    if measured.trouble:
+        return measured.trouble
+    return ", ".join(
+        f"{what} {statistics.median(run[what] for run in measured.runs):,.4g}"
+        for what in measured.runs[0]
+    )
+
+
+def _say(what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", flush=True)
+
+
+def main() -> None:
+    """Measure everything and keep the results."""
+    parser = argparse.ArgumentParser(prog="python -m bench.targets", description=__doc__)
+    names = [line.name for line in LINES]
+    parser.add_argument("--dsn", help="a server, as superuser (default: a private one)")
+    parser.add_argument("--quick", action="store_true", help="one small run of each, no history")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="LINE", help=", ".join(names))
+    parser.add_argument("--runs", type=int, metavar="N", help="of each line (default: 3)")
+    parser.add_argument("--size", type=float, metavar="X", help="scale of all sizes (default: 1)")
+    parser.add_argument("--finished", type=int, metavar="N", help="tasks of the history")
+    parser.add_argument("--results", type=Path, default=decisions.RESULTS, help="where to write")
+    parser.set_defaults(runs=3, size=1.0, finished=HISTORY.finished)
+    if parser.parse_known_args()[0].quick:
+        parser.set_defaults(runs=1, size=0.5, finished=0)
+    given = parser.parse_args()
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(wrapper_class=quiet)
+    asked = history.History(given.finished, given.finished // 20) if given.finished else None
+    chosen = [line for line in LINES if line.name in (given.only or names)]
+    private = engine.private_server(SETTINGS)
+    with nullcontext(given.dsn) if given.dsn else private as server:
+        where = decisions.conditions(server, RECORDED)
+        before = _baseline(server)
+        found = measure(server, chosen, given.size, given.runs, asked)
+        after = _baseline(server)
+    where["machine"] += f", after {os.getloadavg()[0]:.1f}"
+    where["baseline"] = f"{_range(before)} rows/s before, {_range(after)} after: {BASELINE}"
+    where["runs"] = f"medians of {given.runs}, sizes x {given.size:g}"
+    if asked:
+        where["history"] = f"{asked.finished:,} finished tasks of five shapes"
+    document = targets_report.document(where, ROWS, found)
+    print(document)
+    if not given.only:
+        given.results.mkdir(parents=True, exist_ok=True)
+        (given.results / "targets.md").write_text(document)
+        (given.results / "targets.json").write_text(targets_report.record(where, ROWS, found))
+
+
+def _baseline(server: str) -> list[float]:
+    return [baseline.rows_per_second(server, 2) for _ in range(3)]
+
+
+def _range(rates: Sequence[float]) -> str:
+    return f"{min(rates):,.0f} to {max(rates):,.0f}"
+
+
+BASELINE = "a bare table, insert and dequeue with skip locked, 100 at a time, 2 connections"
+
+if __name__ == "__main__":
+    main()
