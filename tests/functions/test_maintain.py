@@ -181,6 +181,24 @@ def test_steps_of_a_killed_process_run_elsewhere_soon(database: Database):
     assert db.step(task, "a").attempts == 1
 
 
+@pytest.mark.parametrize("others", [1, 5, 50])
+def test_a_suspicion_is_confirmed_as_soon_as_it_can_be(database: Database, others: int):
+    """By whoever noted it, however many runners there are to take turns."""
+    victim, db = database.connect("victim"), database.main
+    task = db.run_with("a")
+    runner = victim.register()
+    victim.claim_only("a", runner)
+    for number in range(others):
+        db.register(name=f"other {number}")
+    victim.die()
+    db.move_clock(1)
+    noted_at, again_at = db.call("clock"), db.call("maintain")
+    while db.steps_of(task) == {"a": "in_progress"}:
+        db.move_clock((again_at - db.call("clock")).total_seconds())
+        again_at = db.call("maintain")
+    assert (db.call("clock") - noted_at).total_seconds() <= 1
+
+
 def test_a_free_lock_is_only_a_suspicion(database: Database):
     """Connections die while their runner lives: a heartbeat in between clears it."""
     old, db = database.connect("old"), database.main
