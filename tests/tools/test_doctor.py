@@ -10,9 +10,10 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from pgtasker import doctor, installer
+from pgtasker import installer
 from pgtasker.cli import main
-from pgtasker.doctor import Finding, Patient, examine
+from pgtasker.doctor import Finding, Patient, connecting, examine, install, server, vacuum
+from pgtasker.doctor.base import Check
 
 from ..support.databases import Database
 
@@ -39,14 +40,16 @@ def only(findings: list[tuple[str, str]], level: str, *words: str) -> None:
 def test_a_healthy_install_is_healthy(database: Database) -> None:
     """Everything is ok but what a server for tests lacks."""
     findings = examined(database)
-    assert {each.check for each in findings if each.level != "ok"} == {"autovacuum", "code"}
-    assert len({each.check for each in findings}) == 14
+    lacks = {"autovacuum", "durability", "code"}
+    assert {each.check for each in findings if each.level != "ok"} == lacks
+    assert len({each.check for each in findings}) == 21
     assert all(each.advice for each in findings if each.level != "ok")
 
 
-def test_autovacuum_and_tests_clocks_are_told(database: Database) -> None:
+def test_what_a_server_for_tests_lacks_is_told(database: Database) -> None:
     """A server, and an install, that nobody should work with."""
     only(found(database, "autovacuum"), "problem", "autovacuum off")
+    only(found(database, "durability"), "problem", "fsync and full_page_writes off")
     level, text = found(database, "code")[0]
     assert (level, "any client can move its clock" in text) == ("warning", True)
 
@@ -117,7 +120,7 @@ def test_a_lost_notification_is_told(database: Database, monkeypatch: pytest.Mon
         return psycopg.connect(self.dsn, autocommit=True)
 
     monkeypatch.setattr(Patient, "another", shared)
-    monkeypatch.setattr(doctor, "PATIENCE", 0.01)
+    monkeypatch.setattr(connecting, "PATIENCE", 0.01)
     only(found(database, "notifications"), "warning", "pooler", "--coordination poll")
 
 
@@ -127,7 +130,7 @@ def test_what_keeps_dead_rows_is_told(database: Database, monkeypatch: pytest.Mo
     other.begin()
     other.run("select 1")
     only(found(database, "transactions"), "ok")
-    monkeypatch.setattr(doctor, "OLD_TRANSACTION", timedelta(0))
+    monkeypatch.setattr(vacuum, "OLD_TRANSACTION", timedelta(0))
     only(found(database, "transactions"), "warning", "forgetful, idle in transaction")
     name = f"forgotten {database.dsn}"
     other.run("prepare transaction '{}'".format(name.replace("'", "''")))
@@ -146,14 +149,130 @@ class Asked:
     def ask(self, query: str, *arguments: object) -> list[Any]:
         return self._answer
 
+    def settings(self, *names: str) -> dict[str, str]:
+        return dict(self._answer)
 
-def test_unused_slots_and_wrong_clocks_are_told(database: Database) -> None:
-    """What a server for tests cannot have is asked of one that says so."""
-    slots = doctor._slots(cast(Patient, Asked([("old_standby",)])))
-    assert [(level, text) for level, text, _ in slots] == [("warning", "not in use: old_standby")]
+
+def levels(check: Check, answer: list[Any]) -> list[tuple[str, str]]:
+    """Level and text of what a check says of a server that answers like this."""
+    return [(level, text) for level, text, _ in check(cast(Patient, Asked(answer)))]
+
+
+def test_slots_are_told(database: Database) -> None:
+    """Unused, far behind, or lost."""
+    assert levels(vacuum.slots, [("standby", True, False, 5, "0 bytes")])[0][0] == "ok"
+    assert levels(vacuum.slots, [("old", False, False, 0, "3 GB")]) == [
+        ("warning", "not in use: old (3 GB of WAL)")
+    ]
+    assert levels(vacuum.slots, [("slow", True, False, 2_000_000, "1 GB")]) == [
+        ("warning", "far behind: slow (by 2000000 transactions)")
+    ]
+    assert levels(vacuum.slots, [("gone", True, True, 0, "0 bytes")]) == [("warning", "lost: gone")]
+    only(found(database, "replication slots"), "ok", "none is unused")
+
+
+def test_standbys_that_keep_rows_are_told(database: Database) -> None:
+    """By hot_standby_feedback."""
+    assert levels(vacuum.standbys, [("far 10.0.0.7", 5_000_000), ("near", 3)]) == [
+        ("warning", "keep dead rows for their queries: far 10.0.0.7 (by 5000000 transactions)")
+    ]
+    only(found(database, "standbys"), "ok")
+
+
+def test_wrong_clocks_are_told(database: Database) -> None:
+    """A minute is too much."""
     [(now,)] = database.main.conn.execute("select clock_timestamp()").fetchall()
-    clocks = doctor._clocks(cast(Patient, Asked([(now - timedelta(minutes=1),)])))
-    assert [level for level, _, _ in clocks] == ["warning"]
+    assert levels(connecting.clocks, [(now - timedelta(minutes=1),)])[0][0] == "warning"
+    only(found(database, "clocks"), "ok", "0.0 s between")
+
+
+def test_a_full_server_is_told(database: Database) -> None:
+    """While there is still room for the doctor."""
+    assert levels(server.connections, [(95, 97)]) == [("warning", "95 of 97 in use")]
+    only(found(database, "connections"), "ok", "of 197 in use")
+
+
+def test_the_end_of_transaction_ids_is_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the database that is nearest to it."""
+    only(found(database, "wraparound"), "ok", "transactions from its last freeze")
+    monkeypatch.setattr(vacuum, "NEAR_THE_END", 0)
+    only(found(database, "wraparound"), "problem", "vacuum freeze")
+
+
+def test_tables_full_of_dead_rows_are_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With when they were vacuumed last."""
+    db = database.main
+    task = db.run_with("a")
+    db.call("watch_task", task_id=task, channel="c")
+    db.settle(task)
+    db.run("select pg_stat_force_next_flush()")
+    only(found(database, "dead rows"), "ok", "no table")
+    monkeypatch.setattr(vacuum, "MANY_DEAD", 0)
+    told = [text for level, text in found(database, "dead rows") if level == "warning"]
+    [text] = [text for text in told if text.startswith("task_watches has ")]
+    assert "dead rows beside 0, last vacuum: never: end what keeps them" in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "level", "said"),
+    [
+        ("default_transaction_read_only=on", "problem", "read only"),
+        ("default_transaction_isolation=serializable", "warning", "serializable: many calls"),
+        ("idle_session_timeout=30s", "warning", "sessions that listen after 0:00:30"),
+        ("pgtasker.notify=off", "warning", "only by looking"),
+        ("idle_session_timeout=0", "ok", "nothing"),
+    ],
+)
+def test_defaults_of_a_session_that_hurt_are_told(
+    database: Database, setting: str, level: str, said: str
+) -> None:
+    """As a role or a database may have them."""
+    dsn = psycopg.conninfo.make_conninfo(database.dsn, options=f"-c {setting}")
+    findings = [each for each in examine(dsn, database.schema) if each.check == "sessions"]
+    assert [(each.level, said in each.text) for each in findings] == [(level, True)]
+
+
+def test_commits_that_do_not_wait_are_noted(database: Database) -> None:
+    """A choice, not a mistake."""
+    settings = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "off"}
+    patient = cast(Patient, Asked([*settings.items()]))
+    [(level, text, _)] = server.durability(patient)
+    assert (level, "may lose the last moment" in text) == ("ok", True)
+
+
+def test_a_pooler_that_shares_sessions_is_told(database: Database) -> None:
+    """It gives our session to another while that is in a transaction."""
+    only(found(database, "pooler"), "ok", "none in the way")
+    patient = cast(Patient, Shared(database.dsn))
+    [(level, text, advice)] = connecting.pooler(patient)
+    assert (level, "another session" in text, "poll" in advice) == ("warning", True, True)
+
+
+class Shared:
+    """A patient whose session changes as soon as another one is busy."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.connection = psycopg.connect(dsn, autocommit=True)
+
+    def ask(self, query: str) -> list[Any]:
+        return self.connection.execute(query.encode()).fetchall()
+
+    def another(self) -> psycopg.Connection[Any]:
+        self.connection = psycopg.connect(self.dsn, autocommit=True)
+        return psycopg.connect(self.dsn, autocommit=True)
+
+
+def test_what_takes_too_long_is_left_out(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading everything has a limit; the others go on."""
+    monkeypatch.setattr(install, "PATIENCE", "0.001")
+    only(found(database, "consistency"), "warning", "too much to read", "check_consistency()")
 
 
 def test_work_that_nobody_does_is_told(database: Database) -> None:
@@ -199,8 +318,9 @@ def test_the_command_prints_a_line_for_each_and_fails_if_there_is_a_problem(
     arguments = ["--dsn", empty_dsn, "doctor"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
-    assert result.stderr == "pgtasker: 1 problem found\n"  # autovacuum is off
+    assert result.stderr == "pgtasker: 2 problems found\n"  # it is a server for tests
     assert all(line.startswith(("ok ", "problem ")) for line in result.stdout.splitlines())
     told = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
-    assert [each["check"] for each in told if each["level"] == "problem"] == ["autovacuum"]
+    problems = [each["check"] for each in told if each["level"] == "problem"]
+    assert problems == ["durability", "autovacuum"]
     assert len(told) == len(result.stdout.splitlines())
