@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import is_dataclass
 from pathlib import PurePath
 from typing import Any
@@ -28,10 +27,9 @@ def dump(value: object, what: str = "value") -> str:
     of some files), none of which jsonb can hold.
     """
     try:
-        text = json.dumps(
-            value, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_instance
-        )
-        text.encode()
+        text = _encode(value)
+        if not text.isascii():
+            text.encode()
     except UnicodeEncodeError as error:
         lone = error.object[error.start]
         raise PayloadError(
@@ -60,11 +58,6 @@ def storable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
-def object_of(members: Mapping[str, str]) -> str:
-    """A JSON object whose values are JSON text already."""
-    return "{" + ",".join(f'"{name}":{text}' for name, text in members.items()) + "}"
-
-
 def _instance(value: Any) -> Any:
     if hasattr(type(value), "__pydantic_serializer__"):
         from pydantic_core import to_jsonable_python  # whoever has a model has pydantic
@@ -77,3 +70,8 @@ def _instance(value: Any) -> Any:
 
 def _other(value: Any) -> Any:
     return str(value) if isinstance(value, PurePath) else _instance(value)
+
+
+_encode = json.JSONEncoder(
+    allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_instance
+).encode

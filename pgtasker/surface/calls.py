@@ -9,6 +9,7 @@ An argument that is None is not sent, so that the defaults of the database hold.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, Generic, LiteralString, TypeVar
 
 from psycopg import AsyncConnection, AsyncCursor, Connection, Cursor
 from psycopg.rows import DictRow, dict_row
-from psycopg.sql import SQL, Composable, Composed, Identifier, Literal, Placeholder
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 from psycopg.types.json import Jsonb, JsonbLoader
 
 from pgtasker import payload
@@ -36,6 +37,10 @@ class Call(Generic[T]):
     arguments: Mapping[str, object]
     read: Callable[[Rows], T]
     parts: Mapping[str, Composable] | Callable[[Identifier], Mapping[str, Composable]] | None = None
+
+    def sent(self, schema: str) -> Composed | bytes:
+        """The statement as it is sent: composed once, unless it has parts of its own."""
+        return self.query(schema) if self.parts else _composed(self.text.as_string(), schema)
 
     def query(self, schema: str) -> Composed:
         """The statement for an install in this schema."""
@@ -57,7 +62,7 @@ def execute(connection: Connection[Any], schema: str, call: Call[T]) -> T:
     """Send a call and read its answer."""
     with translated(), connection.cursor(row_factory=dict_row) as cursor:
         _read_json(cursor)
-        cursor.execute(call.query(schema), call.arguments)
+        cursor.execute(call.sent(schema), call.arguments)
         return call.read(cursor.fetchall() if cursor.description else [])
 
 
@@ -66,7 +71,7 @@ async def execute_async(connection: AsyncConnection[Any], schema: str, call: Cal
     with translated():
         async with connection.cursor(row_factory=dict_row) as cursor:
             _read_json(cursor)
-            await cursor.execute(call.query(schema), call.arguments)
+            await cursor.execute(call.sent(schema), call.arguments)
             return call.read(await cursor.fetchall() if cursor.description else [])
 
 
@@ -106,15 +111,26 @@ def as_json(value: Json, what: str) -> Jsonb:
     return Jsonb(value, dumps=lambda _: text)
 
 
-def function(name: LiteralString, read: Callable[[Rows], T], /, **arguments: object) -> Call[T]:
+def function(
+    name: LiteralString,
+    read: Callable[[Rows], T],
+    columns: LiteralString = "*",
+    /,
+    **arguments: object,
+) -> Call[T]:
     """A call of a function of the surface by named notation."""
     given = {key: value for key, value in arguments.items() if value is not None}
-    notation = SQL(", ").join(
-        [SQL("{} => {}").format(Identifier(key), Placeholder(key)) for key in given]
-    )
-    return Call(
-        SQL("select * from {schema}.{function}({arguments})"),
-        given,
-        read,
-        {"function": Identifier(name), "arguments": notation},
-    )
+    return Call(_invocation(name, columns, tuple(given)), given, read)
+
+
+@functools.cache
+def _invocation(
+    name: LiteralString, columns: LiteralString, keys: tuple[LiteralString, ...]
+) -> SQL:
+    notation = ", ".join([f'"{key}" => %({key})s' for key in keys])
+    return SQL(f'select {columns} from {{schema}}."{name}"({notation})')
+
+
+@functools.lru_cache(maxsize=512)
+def _composed(text: LiteralString, schema: str) -> bytes:
+    return SQL(text).format(schema=Identifier(schema)).as_bytes()

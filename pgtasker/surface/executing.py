@@ -47,14 +47,18 @@ def advance(runner_id: int, outcomes: Sequence[str], max_steps: int) -> Call[Adv
     """Report outcomes, each as JSON text, and claim up to max_steps steps."""
     document = Jsonb(outcomes, dumps=lambda texts: "[" + ",".join(texts) + "]")
     return function(
-        "advance", _read_advance, runner_id=runner_id, outcomes=document, max_steps=max_steps
+        "advance",
+        _read_advance,
+        "lost, claimed::text",
+        runner_id=runner_id,
+        outcomes=document,
+        max_steps=max_steps,
     )
 
 
 def _read_advance(rows: Rows) -> Advance:
-    row = rows[0]
-    claimed = [ClaimedStep.read(claim) for claim in row["claimed"] or []]
-    return Advance(lost=row["lost"] or [], claimed=claimed)
+    [row] = rows
+    return Advance(lost=row["lost"], claimed=ClaimedStep.read_all(row["claimed"]))
 
 
 def maintain() -> Call[float]:
