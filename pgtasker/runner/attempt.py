@@ -7,13 +7,14 @@ outcome. Where it is called is left to the executors, what becomes of the outcom
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from pgtasker.errors import PayloadError
 from pgtasker.rows import ClaimedStep, Json
 from pgtasker.runner.handlers import arguments
 from pgtasker.runner.outcomes import Outcome, completed, failed
-from pgtasker.runner.step import AsyncStep, Step, facts
+from pgtasker.runner.step import AsyncStep, Step, facts, ids
 from pgtasker.workflow import WorkflowStep
 
 
@@ -34,22 +35,30 @@ class Attempt:
     (`logger` does so by itself).
     """
 
+    __slots__ = ("_keeper", "_log", "_loop", "cancelled", "claim", "ids", "step")
+
     def __init__(
         self,
         claim: ClaimedStep,
         step: WorkflowStep,
         *,
-        logger: Any,
-        ids: dict[str, Any],
+        log: Any,
+        runner: str,
         keeper: Keeper,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.claim = claim
         self.step = step
-        self.logger = logger
-        self.ids = ids
+        self.ids = {"runner": runner, **ids(claim)}
         self.cancelled = False
+        self._log = log
         self._keeper = keeper
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
+
+    @property
+    def logger(self) -> Any:
+        """A logger for this attempt; made when it is asked for, most attempts say nothing."""
+        return self._log.bind(**ids(self.claim))
 
     async def begin(self) -> None:
         """To be awaited right before the handler begins: the clock of its timeout starts here.
@@ -67,13 +76,7 @@ class Attempt:
 
     async def call_async(self) -> Outcome:
         """Await the handler, a coroutine function; raises nothing."""
-        running = AsyncStep(
-            **facts(self.claim),
-            logger=self.logger,
-            _extend=self.extend,
-            _is_cancelled=self._is_cancelled,
-        )
-        given = _given(self.step, self.claim, running)
+        given = _given(self.step, self.claim, self._running)
         if isinstance(given, Outcome):
             return given
         try:
@@ -86,13 +89,23 @@ class Attempt:
         """Call the handler, a plain function, in any thread but that of the event loop; raises
         nothing.
         """
-        running = Step(
+        return call(self.step, self.claim, self._running_in_thread)
+
+    def _running(self) -> AsyncStep:
+        return AsyncStep(
+            **facts(self.claim),
+            logger=self.logger,
+            _extend=self.extend,
+            _is_cancelled=self._is_cancelled,
+        )
+
+    def _running_in_thread(self) -> Step:
+        return Step(
             **facts(self.claim),
             logger=self.logger,
             _extend=self._extend_from_thread,
             _is_cancelled=self._is_cancelled,
         )
-        return call(self.step, self.claim, running)
 
     def _is_cancelled(self) -> bool:
         return self.cancelled
@@ -102,8 +115,11 @@ class Attempt:
         asyncio.run_coroutine_threadsafe(extension, self._loop).result()
 
 
-def call(step: WorkflowStep, claim: ClaimedStep, running: Step) -> Outcome:
-    """Call a handler that is a plain function, here and now; raises nothing."""
+def call(step: WorkflowStep, claim: ClaimedStep, running: Callable[[], Step]) -> Outcome:
+    """Call a handler that is a plain function, here and now; raises nothing.
+
+    `running` makes the `step` for it, if it asks for that.
+    """
     given = _given(step, claim, running)
     if isinstance(given, Outcome):
         return given
@@ -114,9 +130,11 @@ def call(step: WorkflowStep, claim: ClaimedStep, running: Step) -> Outcome:
     return _ended(step, result)
 
 
-def _given(step: WorkflowStep, claim: ClaimedStep, running: object) -> dict[str, Any] | Outcome:
+def _given(
+    step: WorkflowStep, claim: ClaimedStep, running: Callable[[], object]
+) -> dict[str, Any] | Outcome:
     try:
-        return arguments(step, claim, running)
+        return arguments(step, claim, running() if "step" in step.parameters else None)
     except PayloadError as error:  # another attempt would be given the same
         return failed(error, retryable=False)
     except Exception as error:  # noqa: BLE001 - the types that a handler asks for are anybody's

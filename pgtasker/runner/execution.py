@@ -5,6 +5,8 @@ once: by its handler, by its timeout, or by the loss of its claim. What the hand
 is ignored, but it keeps its slot until it has ended: a thread cannot be stopped, and a coroutine
 may clean up. Where handlers run is left to the executors, sending reports to the runner.
 
+A step that is claimed while every slot is in use waits for one (`ahead`), but not for long.
+
 A claimed step that finds no place (of its own limit, or of its executor) is held: it occupies a
 slot, keeps its claim and waits for its turn. Its timeout does not run meanwhile. The database has
 to be told that, when the waiting begins and when it ends; as long as it cannot be told, the handler
@@ -14,39 +16,37 @@ does not begin.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from typing import Any
-
-import structlog
 
 from pgtasker.errors import ClaimLost, one_line
 from pgtasker.rows import ClaimedStep, Json
+from pgtasker.runner import context
+from pgtasker.runner.ahead import Ahead
 from pgtasker.runner.attempt import Attempt
 from pgtasker.runner.executors import Executor
 from pgtasker.runner.extension import no_longer_counts
 from pgtasker.runner.handlers import Handlers, missing
 from pgtasker.runner.outcomes import Outcome, released, timed_out
 from pgtasker.runner.reports import Reports
+from pgtasker.runner.returns import Returns
 from pgtasker.runner.step import ids
 from pgtasker.runner.turns import Turns
 from pgtasker.workflow import WorkflowStep
 
-UNKNOWN_HANDLER_DELAY = 10.0  # seconds until a step that this runner cannot execute is tried again
-WARN_EVERY = 60.0  # seconds; a queue may hold thousands of steps of another runner's workflow
 HELD = 365 * 86400.0  # seconds that the database gives an attempt that waits for its turn
 LOST_GRACE = 5.0  # seconds for a handler that was told by ClaimLost to end by itself
+MOST_SLOTS = 10_000  # handlers at once
 LATE = 0.5  # seconds after the claim from which a beginning is told to the database
 
 Extend = Callable[[Attempt, float | None, Json], Awaitable[None]]
 
-_current: ContextVar[Attempt] = ContextVar("pgtasker_attempt")
-
 
 class _Execution:
     """An attempt, the task that conducts it, and its turn if it has to wait for one."""
+
+    __slots__ = ("attempt", "claimed_at", "has_place", "task", "timer", "turn")
 
     def __init__(self, attempt: Attempt, claimed_at: float) -> None:
         self.attempt = attempt
@@ -61,7 +61,7 @@ class Executions:
     """The attempts of one runner.
 
     Outcomes go to `reports`; `extend` asks the database for more time; `tell` is called after
-    whatever the runner may want to act on.
+    whatever the runner may want to act on. At most `slots` handlers run at once.
     """
 
     def __init__(
@@ -73,6 +73,8 @@ class Executions:
         tell: Callable[[], None],
         log: Any,
         runner: str,
+        *,
+        slots: int = MOST_SLOTS,
     ) -> None:
         self._handlers = handlers
         self._executors = executors
@@ -81,12 +83,16 @@ class Executions:
         self._tell = tell
         self._log = log
         self._runner = runner
+        self._slots = slots
+        self._returns = Returns(reports, tell, log)
+        self._ahead = Ahead(self._returns.untouched)
+        self._executor_of: dict[int, Executor] = {}
         capacities = {name: executor.capacity for name, executor in executors.items()}
         self._turns = Turns({name: most for name, most in capacities.items() if most is not None})
         self.worked_at = time.monotonic()  # when a handler last ended
+        self.ended = 0  # handlers, so far
         self._open: dict[int, _Execution] = {}
         self._occupied: dict[asyncio.Task[Any], _Execution] = {}
-        self._warned_at: dict[tuple[str, ...], float] = {}
 
     @property
     def occupied(self) -> int:
@@ -96,22 +102,35 @@ class Executions:
     @property
     def open(self) -> int:
         """How many attempts are not decided yet; may be asked in any thread."""
-        return len(self._open)
+        return len(self._open) + len(self._ahead)
+
+    @property
+    def unclaimed(self) -> int:
+        """Slots that are free, without those that claims wait for; negative if more claims wait."""
+        return self._slots - len(self._occupied) - len(self._ahead)
 
     @property
     def claims(self) -> list[int]:
         """The claims whose outcome is still open."""
-        return list(self._open)
+        return [*self._open, *self._ahead]
 
     def begin(self, claim: ClaimedStep) -> None:
-        """Execute a claimed step, or hand it back if this runner does not know how."""
+        """Execute a claimed step once there is a slot for it, or hand it back if this runner does
+        not know how.
+        """
+        if len(self._occupied) < self._slots and not self._ahead:
+            self._begin(claim, asyncio.get_running_loop().time())
+        else:
+            self._ahead.add(claim)
+
+    def _begin(self, claim: ClaimedStep, claimed_at: float) -> None:
         step = self._handlers.find(claim)
         if step is None:
-            self._hand_back(claim, "this runner knows no handler for it")
+            self._returns.explained(claim, "this runner knows no handler for it")
         elif absent := missing(step, claim):
-            self._hand_back(claim, f"its task has no step {absent[0]!r} before it")
+            self._returns.explained(claim, f"its task has no step {absent[0]!r} before it")
         else:
-            self._start(claim, step)
+            self._start(claim, step, claimed_at)
 
     def settle(self, claim_id: int, outcome: Outcome | None, *, stop: bool = True) -> None:
         """Decide an attempt that is still open, and stop its handler as far as that is possible.
@@ -120,6 +139,7 @@ class Executions:
         """
         execution = self._open.pop(claim_id, None)
         if execution is None:
+            self._settle_ahead(claim_id, outcome)
             return
         attempt = execution.attempt
         attempt.cancelled = True
@@ -135,12 +155,23 @@ class Executions:
             if outcome.outcome == "fail":
                 attempt.logger.warning("step failed", error=outcome.summary)
             else:
-                attempt.logger.debug("step ended", outcome=outcome.outcome)
+                self._log.debug("step ended", **ids(attempt.claim), outcome=outcome.outcome)
             self._reports.add(attempt.claim, outcome)
         self._tell()
 
+    def _settle_ahead(self, claim_id: int, outcome: Outcome | None) -> None:
+        claim = self._ahead.leave(claim_id)
+        if claim is None:
+            return
+        if outcome is None:
+            self._log.info("claim lost", **ids(claim), consequence="it does not begin")
+        else:
+            self._returns.untouched(claim)
+
     def release(self, *, held_only: bool = False) -> None:
         """Give back what is still open, or only what waits for its turn, untouched."""
+        for claim_id in list(self._ahead):
+            self.settle(claim_id, released())
         for claim_id, execution in list(self._open.items()):
             if not (held_only and execution.has_place):
                 self.settle(claim_id, released())
@@ -158,8 +189,8 @@ class Executions:
         execution = self._occupied.get(task)
         if execution is not None:
             return execution.attempt.ids
-        context = getattr(task, "get_context", None)  # from Python 3.12 on
-        attempt = None if context is None else context().get(_current)
+        context_of = getattr(task, "get_context", None)  # from Python 3.12 on
+        attempt = None if context_of is None else context_of().get(context.current)
         return {} if attempt is None else attempt.ids
 
     # What attempts ask for.
@@ -176,7 +207,7 @@ class Executions:
                 await self.extend(attempt, timeout, None)
             else:
                 self._time_out_in(attempt.claim.claim_id, timeout)
-        attempt.logger.debug("step began")
+        self._log.debug("step began", **ids(attempt.claim))
 
     async def extend(self, attempt: Attempt, timeout: float | None, progress: Json) -> None:
         """Pass it on; the runner's own clock follows."""
@@ -200,17 +231,10 @@ class Executions:
 
     # The course of an attempt.
 
-    def _start(self, claim: ClaimedStep, step: WorkflowStep) -> None:
+    def _start(self, claim: ClaimedStep, step: WorkflowStep, claimed_at: float) -> None:
         loop = asyncio.get_running_loop()
-        fields = ids(claim)
-        attempt = Attempt(
-            claim,
-            step,
-            logger=self._log.bind(**fields),
-            ids={"runner": self._runner, **fields},
-            keeper=self,
-        )
-        execution = _Execution(attempt, loop.time())
+        attempt = Attempt(claim, step, log=self._log, runner=self._runner, keeper=self, loop=loop)
+        execution = _Execution(attempt, claimed_at)
         if not self._turns.ask(step, claim.claim_id):
             execution.turn = asyncio.Event()
             execution.has_place = False
@@ -221,18 +245,23 @@ class Executions:
 
     async def _conduct(self, execution: _Execution) -> Outcome:
         attempt = execution.attempt
-        structlog.contextvars.bind_contextvars(**attempt.ids)
-        _current.set(attempt)
+        context.enter(attempt)
         if execution.turn is not None:
             attempt.logger.debug("step held")
             if attempt.claim.timeout is not None:
                 await self._tell_database(attempt, HELD, None)
             await execution.turn.wait()
-        return await self._executors[attempt.step.executor].execute(attempt)
+        return await self._executor(attempt.step).execute(attempt)
+
+    def _executor(self, step: WorkflowStep) -> Executor:
+        if id(step) not in self._executor_of:
+            self._executor_of[id(step)] = self._executors[step.executor]
+        return self._executor_of[id(step)]
 
     def _returned(self, task: asyncio.Task[Outcome]) -> None:
         execution = self._occupied.pop(task)
         self.worked_at = time.monotonic()
+        self.ended += 1
         claim, step = execution.attempt.claim, execution.attempt.step
         if execution.has_place:
             self._turns.end(step)
@@ -247,6 +276,8 @@ class Executions:
             else:
                 self._could_not_begin(execution, error)
         self._next_turns()
+        while self._ahead and len(self._occupied) < self._slots:
+            self._begin(*self._ahead.first())
         self._tell()
 
     def _could_not_begin(self, execution: _Execution, error: BaseException) -> None:
@@ -258,7 +289,7 @@ class Executions:
         if execution.timer is not None:
             execution.timer.cancel()
         why = f"it could not begin: {type(error).__name__}: {one_line(error)}"
-        self._hand_back(execution.attempt.claim, why)
+        self._returns.explained(execution.attempt.claim, why)
 
     def _next_turns(self) -> None:
         while (claim_id := self._turns.next()) is not None:
@@ -275,17 +306,3 @@ class Executions:
             execution.timer.cancel()
         loop = asyncio.get_running_loop()
         execution.timer = loop.call_later(seconds, self.settle, claim_id, timed_out(seconds))
-
-    def _hand_back(self, claim: ClaimedStep, why: str) -> None:
-        self._warn_of(claim)("step released", why=why, retry_in=UNKNOWN_HANDLER_DELAY)
-        self._reports.add(claim, released(UNKNOWN_HANDLER_DELAY))
-        self._tell()
-
-    def _warn_of(self, claim: ClaimedStep) -> Callable[..., Any]:
-        """A warning once a minute for each step of a workflow; between, a line for debugging."""
-        kind = (claim.namespace, claim.workflow_name, claim.version, claim.step_name)
-        now, logger = time.monotonic(), self._log.bind(**ids(claim))
-        if now - self._warned_at.get(kind, -math.inf) < WARN_EVERY:
-            return logger.debug  # type: ignore[no-any-return]
-        self._warned_at[kind] = now
-        return logger.warning  # type: ignore[no-any-return]

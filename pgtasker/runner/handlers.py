@@ -49,8 +49,8 @@ class Handlers:
 
 def missing(step: WorkflowStep, claim: ClaimedStep) -> list[str]:
     """The parameters for which the stored graph of the task has no parent."""
-    known = {*RESERVED, *claim.dependency_results}
-    return [parameter for parameter in step.parameters if parameter not in known]
+    parents = claim.dependency_results
+    return [name for name in step.parameters if name not in parents and name not in RESERVED]
 
 
 def arguments(step: WorkflowStep, claim: ClaimedStep, running: object) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from pgtasker.errors import ConfigurationError, EngineError, WorkflowError, one_
 from pgtasker.runner import loop, worker
 from pgtasker.runner.control import Control
 from pgtasker.runner.coordination import Coordination, EventDriven
+from pgtasker.runner.execution import MOST_SLOTS
 from pgtasker.runner.executors import AsyncExecutor, Executor, ThreadExecutor
 from pgtasker.runner.health import LONGEST_STALL, Health, Pulse
 from pgtasker.runner.link import Trouble
@@ -34,7 +35,6 @@ from pgtasker.service.logs import logger
 from pgtasker.workflow import Workflow
 from pgtasker.workflow_step import EXECUTORS
 
-MOST_STEPS = 10_000  # that one advance may claim
 FAREWELL = 5.0  # seconds for the last report, for deregistering, and for handlers to clean up
 
 
@@ -76,8 +76,8 @@ class Runner:
         self.workflows = tuple(workflows)
         if not self.workflows:
             raise ConfigurationError("a runner needs at least one workflow")
-        if not 1 <= concurrency <= MOST_STEPS:
-            raise ConfigurationError(f"concurrency must be 1 to {MOST_STEPS}, not {concurrency}")
+        if not 1 <= concurrency <= MOST_SLOTS:
+            raise ConfigurationError(f"concurrency must be 1 to {MOST_SLOTS}, not {concurrency}")
         for place in executors or ():
             if place not in EXECUTORS:
                 raise ConfigurationError(

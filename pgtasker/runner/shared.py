@@ -56,6 +56,7 @@ class Shared:
             self.tell,
             log,
             options.name,
+            slots=options.concurrency,
         )
         self.runner_id: int | None = None
         self.lease = 15.0  # seconds

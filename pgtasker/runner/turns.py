@@ -13,12 +13,15 @@ from collections.abc import Mapping
 
 from pgtasker.workflow import WorkflowStep
 
+_Limit = tuple[str | int, int]  # a place (a step by its id, or an executor), and how many it takes
+
 
 class Turns:
     """Places by step and by executor; `capacities` are those of the executors that have a limit."""
 
     def __init__(self, capacities: Mapping[str, int]) -> None:
         self._capacities = capacities
+        self._limits: dict[int, tuple[WorkflowStep, list[_Limit]]] = {}
         self._taken: Counter[str | int] = Counter()
         self._lines: dict[int, _Line] = {}
         self._numbers = itertools.count()
@@ -39,11 +42,13 @@ class Turns:
 
     def end(self, step: WorkflowStep) -> None:
         """Give a place back."""
-        self._taken[id(step)] -= 1
-        self._taken[step.executor] -= 1
+        for place, _ in self._limits_of(step):
+            self._taken[place] -= 1
 
     def next(self) -> int | None:
         """The claim that has waited longest of those for which there is a place; it has it now."""
+        if not self._lines:
+            return None
         ready = [
             line for line in self._lines.values() if line.numbers and self._has_place(line.step)
         ]
@@ -55,15 +60,22 @@ class Turns:
         return claim_id
 
     def _has_place(self, step: WorkflowStep) -> bool:
-        limits = (
-            (id(step), step.concurrency),
-            (step.executor, self._capacities.get(step.executor)),
-        )
-        return all(most is None or self._taken[place] < most for place, most in limits)
+        return all(self._taken[place] < most for place, most in self._limits_of(step))
 
     def _take(self, step: WorkflowStep) -> None:
-        self._taken[id(step)] += 1
-        self._taken[step.executor] += 1
+        for place, _ in self._limits_of(step):
+            self._taken[place] += 1
+
+    def _limits_of(self, step: WorkflowStep) -> list[_Limit]:
+        """Usually none; found once, for it is asked several times for each attempt."""
+        if id(step) not in self._limits:
+            places = (
+                (id(step), step.concurrency),
+                (step.executor, self._capacities.get(step.executor)),
+            )
+            limits = [(place, most) for place, most in places if most is not None]
+            self._limits[id(step)] = (step, limits)  # with the step, which its id must outlive
+        return self._limits[id(step)][1]
 
 
 class _Line:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pgtasker import surface
 from pgtasker.errors import RunnerExpired
 from pgtasker.rows import Advance
+from pgtasker.runner.ahead import Pace
+from pgtasker.runner.execution import MOST_SLOTS
 from pgtasker.runner.link import Trouble, is_refusal
 from pgtasker.runner.outcomes import released
 from pgtasker.runner.shared import Shared
@@ -25,6 +27,7 @@ class Work:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._link = shared.work
+        self._pace = Pace()
 
     async def work_on(self) -> None:
         """Report and claim, for ever."""
@@ -38,11 +41,12 @@ class Work:
             if await self._advance():
                 await self._end_if_over()
 
-    def _free_slots(self) -> int:
+    def _free_slots(self, ahead: int = 0) -> int:
+        """Slots that no claim has, and so many claims ahead of them."""
         shared = self._shared
         if shared.stopping:
             return 0
-        return max(0, shared.options.concurrency - shared.executions.occupied)
+        return min(max(0, shared.executions.unclaimed + ahead), MOST_SLOTS)
 
     def _worth_advancing(self) -> bool:
         if self._shared.runner_id is None:
@@ -62,7 +66,8 @@ class Work:
             if shared.runner_id is None:
                 return False
             batch = reports.batch()
-            asked = 0 if reports.one_by_one else self._free_slots()
+            self._pace.sent(time.monotonic(), shared.executions.ended)
+            asked = 0 if reports.one_by_one else self._free_slots(self._pace.expected)
             call = surface.advance(shared.runner_id, list(batch.values()), asked)
             try:
                 answer = await self._link.execute(call)
@@ -72,6 +77,7 @@ class Work:
             except Trouble as error:
                 trouble = error
             else:
+                self._pace.answered(time.monotonic())
                 reports.taken(batch)
                 self._take(answer, asked)
                 return asked > 0 and not answer.claimed

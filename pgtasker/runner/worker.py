@@ -106,12 +106,14 @@ class Worker:
                 lost.set()
                 raise
 
-        running = Step(
-            **facts(claim),
-            logger=structlog.wrap_logger(None, **self._logging()),
-            _extend=extend,
-            _is_cancelled=lost.is_set,
-        )
+        def running() -> Step:
+            return Step(
+                **facts(claim),
+                logger=structlog.wrap_logger(None, **self._logging()),
+                _extend=extend,
+                _is_cancelled=lost.is_set,
+            )
+
         return call(step, claim, running)
 
     def _loaded(self, job: Job) -> WorkflowStep:

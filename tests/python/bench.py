@@ -47,6 +47,7 @@ class Bench:
         function: Callable[..., Any],
         *,
         executors: dict[str, Executor] | None = None,
+        slots: int = 100,
         **options: Any,
     ) -> None:
         workflow = Workflow("flow")
@@ -66,6 +67,7 @@ class Bench:
             self.told.set,
             self.lines,
             "runner",
+            slots=slots,
         )
 
     async def _extend(self, attempt: Attempt, timeout: float | None, progress: Json) -> None:

@@ -13,7 +13,7 @@ import pytest
 from structlog.contextvars import get_contextvars
 
 from pgtasker import AsyncStep, ClaimLost, Step
-from pgtasker.runner import execution
+from pgtasker.runner import execution, returns
 from pgtasker.runner.attempt import Attempt
 from pgtasker.runner.execution import HELD
 from pgtasker.runner.executors import ThreadExecutor
@@ -608,7 +608,7 @@ def test_a_step_that_goes_back_again_and_again_is_warned_of_once_a_minute(
         bench = Bench(lambda: None)
         for number, name in enumerate(("unknown", "unknown", "other"), 1):
             bench.executions.begin(claim(name, claim_id=number))
-        monkeypatch.setattr(execution, "WARN_EVERY", 0.0)
+        monkeypatch.setattr(returns, "WARN_EVERY", 0.0)
         bench.executions.begin(claim("unknown", claim_id=4))
         lines = [(line["step"], line["level"]) for line in bench.lines.named("step released")]
         assert lines == [
