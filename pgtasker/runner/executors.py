@@ -10,9 +10,8 @@ import asyncio
 import contextvars
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
 from contextlib import suppress
-from functools import partial
 from typing import Protocol
 
 from pgtasker.errors import WorkflowError
@@ -73,13 +72,20 @@ class ThreadExecutor:
     A thread cannot be stopped: it keeps its slot until its handler returns, which can look at
     `step.cancelled`. The pool of the standard library would not do: at exit it waits for threads
     that hang.
+
+    There are as many threads as there were ever attempts at once. They take attempts from one line,
+    so that one that finds its next attempt there changes no thread, and what ends while the loop
+    is busy reaches it all at once.
     """
 
     capacity: int | None = None
 
     def __init__(self) -> None:
-        self._idle: list[_Thread] = []
-        self._pending: set[asyncio.Future[Outcome]] = set()
+        self._line: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._threads = 0
+        self._calls: set[_Call] = set()
+        self._returned: deque[_Call] = deque()
+        self._collecting = False  # whether the loop was told to collect what returned
 
     def check(self, step: WorkflowStep) -> None:
         """A coroutine function has no loop there."""
@@ -88,57 +94,79 @@ class ThreadExecutor:
     async def execute(self, attempt: Attempt) -> Outcome:
         """Call the handler in a thread with a copy of the context variables."""
         await attempt.begin()
-        thread = self._idle.pop() if self._idle else _Thread()
-        pending = thread.call(attempt)
-        self._pending.add(pending)
+        if len(self._calls) >= self._threads:
+            threading.Thread(target=self._serve, args=[self._line], daemon=True).start()
+            self._threads += 1
+        call = _Call(attempt, asyncio.get_running_loop())
+        self._calls.add(call)
+        self._line.put(call)
         try:
-            while True:
-                try:
-                    return await asyncio.shield(pending)
-                except asyncio.CancelledError:
-                    if pending.cancelled():
-                        raise
+            return await call.ended()
         finally:
-            self._pending.discard(pending)
-            if pending.cancelled():
-                thread.end()
-            else:
-                self._idle.append(thread)
+            self._calls.discard(call)
 
     async def close(self) -> None:
         """Wait for nobody; threads whose handlers hang end with the process."""
-        for pending in self._pending:
-            pending.cancel()
-        for thread in self._idle:
-            thread.end()
-        self._idle.clear()
+        for call in self._calls:
+            call.give_up()
+        for _ in range(self._threads):
+            self._line.put(None)
+        self._threads = 0
+        self._line = queue.SimpleQueue()
 
-
-class _Thread:
-    """A thread that calls one handler after the other."""
-
-    def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def call(self, attempt: Attempt) -> asyncio.Future[Outcome]:
-        """Call a handler; its outcome."""
-        loop = asyncio.get_running_loop()
-        pending: asyncio.Future[Outcome] = loop.create_future()
-        self._thread.name = attempt.step.name
-        context = contextvars.copy_context()
-        self._calls.put(partial(context.run, _call, attempt, loop, pending))
-        return pending
-
-    def end(self) -> None:
-        """End it, once it is idle."""
-        self._calls.put(None)
-
-    def _serve(self) -> None:
-        while (call := self._calls.get()) is not None:
-            call()
+    def _serve(self, line: queue.SimpleQueue[_Call | None]) -> None:
+        """Call one handler after the other, in a thread of the executor."""
+        this = threading.current_thread()
+        while (call := line.get()) is not None:
+            if not call.given_up:
+                this.name = call.attempt.step.name
+                call.outcome = call.context.run(call.attempt.call)
+                self._returned.append(call)
+                if not self._collecting:
+                    self._collecting = True
+                    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                        call.loop.call_soon_threadsafe(self._collect)
             del call  # and with it what the handler was given
+
+    def _collect(self) -> None:
+        self._collecting = False  # before looking: what returns from now on tells the loop again
+        while self._returned:
+            self._returned.popleft().wake()
+
+
+class _Call:
+    """A call of a handler in a thread, and the task that waits for it."""
+
+    __slots__ = ("_waiter", "attempt", "context", "given_up", "loop", "outcome")
+
+    def __init__(self, attempt: Attempt, loop: asyncio.AbstractEventLoop) -> None:
+        self.attempt = attempt
+        self.loop = loop
+        self.context = contextvars.copy_context()
+        self.outcome: Outcome | None = None
+        self.given_up = False
+        self._waiter: asyncio.Future[None] = loop.create_future()
+
+    async def ended(self) -> Outcome:
+        """Wait for the thread, also if the task is cancelled meanwhile, unless it is given up."""
+        while self.outcome is None:
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                if self.given_up:
+                    raise
+                self._waiter = self.loop.create_future()
+        return self.outcome
+
+    def give_up(self) -> None:
+        """Nobody waits for the thread any more."""
+        self.given_up = True
+        self._waiter.cancel()
+
+    def wake(self) -> None:
+        """The outcome is there."""
+        if not self._waiter.done():
+            self._waiter.set_result(None)
 
 
 def require_plain(step: WorkflowStep) -> None:
@@ -148,16 +176,3 @@ def require_plain(step: WorkflowStep) -> None:
             f"{step.where} is a coroutine function, which runs on the event loop: "
             "make it a plain function, or choose the executor async"
         )
-
-
-def _call(
-    attempt: Attempt, loop: asyncio.AbstractEventLoop, pending: asyncio.Future[Outcome]
-) -> None:
-    outcome = attempt.call()
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(_resolve, pending, outcome)
-
-
-def _resolve(pending: asyncio.Future[Outcome], outcome: Outcome) -> None:
-    if not pending.done():
-        pending.set_result(outcome)
