@@ -10,6 +10,7 @@ from .place import Measured, Place, percentile, witness
 
 LEASE = 2.0  # seconds, where the lease is what is waited for
 GRACE = 1.0
+MANY = 10  # faults, from which on there are three runners
 
 
 def killed(place: Place, times: int) -> Measured:
@@ -18,7 +19,7 @@ def killed(place: Place, times: int) -> Measured:
     dsn = server.dsn(server.database())
     killed_at: dict[str, float] = {}
     with place.fleet(dsn, "--concurrency", "8") as fleet, witness(dsn) as seen:
-        fleet.start(3)
+        fleet.start(2 if times < MANY else 3)
         fleet.ready()
         with Load(dsn, place.seed, pause=0.03, seconds=0.1) as load:
             for _ in range(times):
@@ -79,7 +80,7 @@ def shut_down(place: Place, times: int) -> Measured:
     dsn = server.dsn(server.database())
     took = []
     with place.fleet(dsn, "--concurrency", "8", "--grace", f"{GRACE}") as fleet:
-        fleet.start(3)
+        fleet.start(2 if times < MANY else 3)
         fleet.ready()
         with witness(dsn) as seen, Load(dsn, place.seed, pause=0.03, seconds=0.2) as load:
             for number in range(times):

@@ -11,7 +11,7 @@ SCENARIOS = [
         "SIGKILL at random moments, under load",
         "takeover p95 within 2.5 s; nothing lost",
         runners_fail.killed,
-        short=2,
+        short=1,
         long=200,
     ),
     Scenario(
@@ -27,7 +27,7 @@ SCENARIOS = [
         "SIGTERM at random moments, under load",
         "every claim released or finished, no attempt used up, exit within the grace period",
         runners_fail.shut_down,
-        short=3,
+        short=2,
         long=200,
     ),
     Scenario(
@@ -99,7 +99,7 @@ SCENARIOS = [
         "timeouts and isolation levels that make statements fail",
         "clear error, recovers",
         sessions_fail.tuned_against,
-        short=2,
+        short=1,
         long=5,
     ),
     Scenario(
@@ -107,7 +107,7 @@ SCENARIOS = [
         "each ordered pair of operations on one task: the second waits, the first is killed",
         "legal end state, consistent, no deadlock",
         pairs.met_and_killed,
-        short=12,
+        short=10,
         long=len(pairs.PAIRS),
     ),
     Scenario(
@@ -115,7 +115,7 @@ SCENARIOS = [
         "mixed load with all faults, and operators in between",
         "every promise kept; tables and memory stay bounded",
         soak.soaked,
-        short=4,
+        short=3,
         long=1800,
     ),
 ]

@@ -18,7 +18,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from ..python.mixed_work import mixed_work
 from ..support.databases import Database, Databases
 from ..support.session import Session
 from .nonsense import Nonsense
@@ -48,7 +47,16 @@ ARGUMENTS = """
 def world(server: Databases) -> Iterator[Database]:
     """A database with a bit of everything, for this module."""
     world = server.clone()
-    mixed_work(world.main)
+    db = world.main
+    db.settle(db.run_with("a->b->c"), flaky=["b"])
+    db.settle(db.start(), broken=["c"])
+    db.call("pause_task", task_id=db.start())
+    db.call("cancel_task", task_id=db.start())
+    db.start(idempotency_key="default", run_at="2031-01-01")
+    db.call("pause_queue", queue="default")
+    db.call("resume_queue", queue="default")
+    db.start()
+    assert db.claim(1)
     yield world
     world.close()
     server.drop(world.dsn)
