@@ -25,6 +25,7 @@ from pgtasker.cli.output import (
 from pgtasker.cli.output import show as show_picture
 from pgtasker.cli.times import Since, since_option
 from pgtasker.client import Client
+from pgtasker.redaction import Redaction
 
 TASK_STATES = [name for name in STATE_STYLES if name != "skipped"]
 NOT_OVER = ("pending", "in_progress", "error")
@@ -133,6 +134,8 @@ def why(settings: Settings, subject: str, as_json: bool) -> None:
         workflow_step_id = find_step(client, subject)
         reasons = client.explain_step(workflow_step_id)
         place = client.call(surface.step_place(workflow_step_id))
+        if place:
+            reasons = _redaction(client, place[0])(reasons)
     if as_json:
         print_json({"workflow_step_id": workflow_step_id, "reasons": reasons})
         return
@@ -142,11 +145,18 @@ def why(settings: Settings, subject: str, as_json: bool) -> None:
         print_lines(paragraph(reason.explanation))
 
 
+def _redaction(client: Client, task_id: int) -> Redaction:
+    """What is hidden in the context and the results of a task is hidden in reasons too."""
+    redaction = Redaction.configured(client.get_setting)
+    return redaction.learn(client.get_task(task_id), client.get_task_steps(task_id))
+
+
 def _why_task(client: Client, task_id: int, *, as_json: bool) -> None:
     """Every step that is not over; steps with the same reasons are named together."""
     task = client.get_task(task_id)
     steps = [step for step in client.get_task_steps(task_id) if step.state in NOT_OVER]
-    reasons = {step.name: client.explain_step(step.workflow_step_id) for step in steps}
+    hide = _redaction(client, task_id)
+    reasons = {step.name: hide(client.explain_step(step.workflow_step_id)) for step in steps}
     if as_json:
         print_json({"task_id": task_id, "state": task.state, "reasons": reasons})
         return

@@ -33,6 +33,7 @@ from pgtasker.cli.output import (
 )
 from pgtasker.cli.standing import context_of, critical_path, path_of, standing
 from pgtasker.client import Client
+from pgtasker.redaction import Redaction
 from pgtasker.rows import Explanation, HistoryEntry, Json, Task, TaskStep
 
 FOLDED_FROM = 9  # parallel steps; fewer are all shown
@@ -57,9 +58,13 @@ def show(settings: Settings, subject: str, everything: bool, as_json: bool) -> N
     """
     task_id, name = split_step(subject)
     with settings.client() as client:
+        redaction = Redaction.configured(client.get_setting)
         task, steps = client.get_task(task_id), client.get_task_steps(task_id)
+        redaction.learn(task, steps)
+        task, steps = redaction(task), redaction(steps)
         if name is not None:
-            _show_step(client, task, steps, name, everything=everything, as_json=as_json)
+            found = (task, steps, name)
+            _show_step(client, *found, redaction, everything=everything, as_json=as_json)
             return
         context, path = context_of(client, task), path_of(client, task)
     if as_json:
@@ -213,6 +218,7 @@ def _show_step(
     task: Task,
     steps: list[TaskStep],
     name: str,
+    redaction: Redaction,
     *,
     everything: bool,
     as_json: bool,
@@ -223,7 +229,9 @@ def _show_step(
         for entry in client.get_task_history(task.task_id)
         if entry.workflow_step_id == step.workflow_step_id
     ]
-    reasons = client.explain_step(step.workflow_step_id)
+    redaction.learn(history)
+    history = redaction(history)
+    reasons = redaction(client.explain_step(step.workflow_step_id))
     if as_json:
         print_json({"step": step, "reasons": reasons, "history": history})
         return

@@ -11,6 +11,7 @@ from pgtasker.cli.completion import workflows
 from pgtasker.cli.output import error_line, print_json
 from pgtasker.cli.times import moment
 from pgtasker.loading import load_documents
+from pgtasker.redaction import Redaction
 
 
 @click.command()
@@ -84,6 +85,7 @@ def start(
         elif not wait:
             print_json({"task_id": task_id})
         task = client.wait(task_id, timeout=timeout) if wait else client.get_task(task_id)
+        task = Redaction.configured(client.get_setting).learn(task)(task)
     if wait and (as_json or task.results):
         print_json(task if as_json else task.results)
     if task.state != "complete" if wait else task.state == "error":

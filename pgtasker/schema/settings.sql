@@ -6,7 +6,7 @@ create table settings (
     kind text not null default 'fixed',
     description text not null default 'Written by the installer.',
     constraint settings_pkey primary key (name),
-    constraint kind_is_known check (kind in ('fixed', 'interval', 'integer', 'age'))
+    constraint kind_is_known check (kind in ('fixed', 'interval', 'integer', 'age', 'names'))
 );
 
 comment on table settings is
@@ -28,6 +28,8 @@ values
      'How long after a step''s timeout the database ends an attempt that its runner did not end.'),
     ('runner_retention', '1 day', 'interval',
      'How long a runner that has ended stays listed.'),
+    ('redact_keys', '', 'names',
+     'Names, with commas between them, whose values commands for people do not show.'),
     ('recent_days', '30', 'integer',
      'How many days the recent tier of views looks back.'),
     ('retention', 'forever', 'age',

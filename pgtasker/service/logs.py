@@ -21,6 +21,8 @@ from urllib.parse import quote
 import structlog
 from psycopg.conninfo import conninfo_to_dict
 
+from pgtasker.redaction import Redaction
+
 Format = Literal["auto", "console", "json"]
 Level = Literal["debug", "info", "warning", "error"]
 Event = MutableMapping[str, Any]
@@ -150,10 +152,11 @@ def _secrets(dsns: Iterable[str | None]) -> Iterable[str]:
 
 
 class _Redacting:
-    """Hides passwords in every value of an event, before it is rendered."""
+    """Hides passwords, and what is not to be read, in every value of an event."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact
+        self._redaction = Redaction.configured()
 
     def __call__(self, _: Any, __: str, event: Event) -> Event:
         for name, value in event.items():
@@ -161,6 +164,8 @@ class _Redacting:
         return event
 
     def _hide(self, name: object, value: Any) -> Any:
+        if value is not None and self._redaction.hides(name):
+            return HIDDEN
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(name, str) and "password" in name.lower():

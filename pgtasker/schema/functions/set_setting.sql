@@ -29,6 +29,8 @@ begin
     begin
         v_valid := case v_kind
             when 'integer' then set_setting.value::bigint between 1 and 1000000000
+            when 'names' then
+                length(set_setting.value) <= 2000 and set_setting.value !~ '[[:cntrl:]]'
             when 'age' then coalesce(
                 nullif(set_setting.value, 'forever')::interval between '2 hours' and '100 years',
                 true
@@ -47,11 +49,13 @@ begin
                 set_setting.name
             ),
             case v_kind
+                when 'names' then format('%s takes names.', set_setting.name)
                 when 'age' then
                     format('%s takes an interval, or the word forever.', set_setting.name)
                 else format('%s takes a positive %s.', set_setting.name, v_kind)
             end,
             case v_kind
+                when 'names' then 'Pass up to 2000 characters: names with commas between them.'
                 when 'age' then 'Pass an interval of at least 2 hours, for example ''30 days''.'
                 when 'integer' then 'Pass a whole number from 1 to 1000000000, as text.'
                 else 'Pass an interval of at least 1 ms, for example ''30 s''.'
