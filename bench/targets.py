@@ -22,7 +22,7 @@ from pathlib import Path
 
 import structlog
 
-from bench import decisions, engine, history, lines, targets_report
+from bench import decisions, engine, history, lines, targets_report, weather
 from bench.drivers import baseline
 from bench.figures import Measured, Row, Run
 from bench.proof import require_consistency
@@ -51,6 +51,9 @@ LINES = (
     Line("alone", lines.alone),
     Line("bulk", lines.bulk_creation),
     Line("one-by-one", lines.one_by_one),
+    Line("old-transaction", weather.old_transaction, beside_history=False, once=True),
+    Line("claimers", weather.many_claimers, beside_history=False),
+    Line("wide", weather.wide_join, beside_history=False),
 )
 
 P99 = "ms, p99"
@@ -71,6 +74,22 @@ ROWS = (
     Row("pickup", "pickup latency on an idle runner, p99", P99, 6, "ms", at_most=True),
     Row("alone", "one six-step task alone, p50", "ms, p50", 8, "ms", at_most=True),
     Row("bare", "WAL of a six-step task while it runs", "WAL, kB a task", 7, "kB", at_most=True),
+    Row(
+        "old-transaction",
+        "throughput with an old transaction, of without",
+        "% of without",
+        75,
+        "%",
+    ),
+    Row("claimers", "50 claimers on one queue, of the best of 1 to 50", "% of the best", 80, "%"),
+    Row(
+        "wide",
+        "10,000 parallel steps and their join, cost per step to linear",
+        "times a linear step",
+        1.2,
+        "x",
+        at_most=True,
+    ),
 )
 
 
@@ -149,11 +168,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, metavar="N", help="of each line (default: 3)")
     parser.add_argument("--size", type=float, metavar="X", help="scale of all sizes (default: 1)")
     parser.add_argument("--finished", type=int, metavar="N", help="tasks of the history")
-    parser.add_argument("--results", type=Path, default=decisions.RESULTS, help="where to write")
+    parser.add_argument("--results", type=Path, help="where to write, also of a part")
     parser.set_defaults(runs=3, size=1.0, finished=HISTORY.finished)
     if parser.parse_known_args()[0].quick:
         parser.set_defaults(runs=1, size=0.5, finished=0)
     given = parser.parse_args()
+    whole = not (given.quick or given.only)
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)
     structlog.configure(wrapper_class=quiet)
     asked = history.History(given.finished, given.finished // 20) if given.finished else None
@@ -171,10 +191,11 @@ def main() -> None:
         where["history"] = f"{asked.finished:,} finished tasks of five shapes"
     document = targets_report.document(where, ROWS, found)
     print(document)
-    if not given.only:
-        given.results.mkdir(parents=True, exist_ok=True)
-        (given.results / "targets.md").write_text(document)
-        (given.results / "targets.json").write_text(targets_report.record(where, ROWS, found))
+    results = given.results or (decisions.RESULTS if whole else None)
+    if results:
+        results.mkdir(parents=True, exist_ok=True)
+        (results / "targets.md").write_text(document)
+        (results / "targets.json").write_text(targets_report.record(where, ROWS, found))
 
 
 def _baseline(server: str) -> list[float]:

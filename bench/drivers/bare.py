@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from bench import engine, fleet
+from bench.drivers import creating
 
 ADVANCE = "select claimed::text from advance(%s, %s::text::jsonb, %s)"
 PAUSE = 0.002  # seconds, when there is nothing to claim and nothing to report
@@ -83,6 +84,29 @@ def work_off(dsn: str, batch: int) -> Worked:
         used = fleet.own_cpu() - used
         conn.execute("select deregister_runner(%s)", [runner_id])
         return Worked(steps, began, ended, used)
+
+
+def churn(dsn: str, batch: int, seconds: float, last: float) -> float:
+    """Work for so many seconds, starting a task for each that was worked off; answers the steps a
+    second in the last so many of them."""
+    with engine.connect(dsn) as conn:
+        runner_id = engine.register_runner(conn)
+        claimed = advance(conn, runner_id, outcomes_of([]), 0)
+        fleet.all_ready()
+        counts_from = time.monotonic() + seconds - last
+        end = counts_from + last
+        steps = owed = 0
+        while (now := time.monotonic()) < end:
+            reported = len(claimed)
+            claimed = advance(conn, runner_id, outcomes_of(claimed), batch)
+            owed += reported
+            steps += reported if now >= counts_from else 0
+            if owed >= 6 * creating.IN_ONE_CALL:
+                creating.create(conn, "linear", creating.IN_ONE_CALL)
+                owed -= 6 * creating.IN_ONE_CALL
+        advance(conn, runner_id, outcomes_of(claimed), 0)
+        conn.execute("select deregister_runner(%s)", [runner_id])
+        return steps / last
 
 
 def _is_anything_left(conn: engine.Connection) -> bool:

@@ -1,0 +1,96 @@
+"""Lines of the table that compare two sides by themselves: what the engine does in bad weather.
+
+Responsible for an old transaction, for many claimers of one queue and for a wide graph, each
+against the same without it in the same database. What is held against a target is the ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg.types.json import Jsonb
+
+from bench import engine, fleet
+from bench.drivers import bare, claimers, creating
+from bench.figures import Run
+from bench.lines import BATCH, CLIENTS, scaled
+from bench.proof import Mark
+
+WIDTH = 10_000
+CLAIMERS = (1, 2, 4, 8, 50)
+CLAIM = 10  # steps that each of many claimers takes at once
+LIVELY = "select count(*) from tasks where not complete"
+
+
+def old_transaction(dsn: str, size: float) -> Run:
+    """The last half minute of two in which a snapshot is held, while tasks are started and worked
+    off; against half a minute without it."""
+    run: Run = {}
+    last = scaled(30, size)
+    with engine.connect(dsn) as conn:
+        mark = Mark.of(conn)
+        creating.create(conn, "linear", 4_000)
+        for side, seconds in (("without", last + 10), ("with", 4 * last)):
+            with _snapshot(dsn, side == "with"):
+                calls = [(dsn, BATCH, seconds, last)] * CLIENTS
+                run[f"steps/s {side} an old transaction"] = sum(fleet.together(bare.churn, calls))
+        fleet.together(bare.work_off, [(dsn, BATCH)] * CLIENTS)
+        tasks = engine.value(conn, "select count(*) from tasks where task_id > %s", mark.task)
+        mark.require(conn, tasks=tasks, steps=6)
+    before, after = run.values()
+    return {"% of without": 100 * after / before, **run, "seconds it was open": 4 * last}
+
+
+@contextmanager
+def _snapshot(dsn: str, held: bool) -> Iterator[None]:
+    """With `held`, a transaction with an id and a snapshot stays open."""
+    with engine.connect(dsn) as conn, conn.transaction():
+        if held:
+            conn.execute("set transaction isolation level repeatable read")
+            conn.execute("select pg_current_xact_id()")
+        yield
+
+
+def many_claimers(dsn: str, size: float) -> Run:
+    """Steps a second by ever more connections, ten to a call."""
+    run: Run = {}
+    seconds = max(2, scaled(4, size))
+    with engine.connect(dsn) as conn:
+        for number in CLAIMERS:
+            missing = 4_000 * seconds - engine.value(conn, LIVELY)
+            creating.create(conn, "linear", max(0, missing))
+            conn.execute("checkpoint")
+            run[f"steps/s, {number} claimers"] = claimers.steps_per_second(
+                dsn, number, CLAIM, seconds
+            )
+    return {"% of the best": 100 * list(run.values())[-1] / max(run.values()), **run}
+
+
+def wide_join(dsn: str, size: float) -> Run:
+    """A step, ten thousand after it and one after these, against six in a row; one client."""
+    width = scaled(WIDTH, size)
+    linear = scaled(WIDTH // 6, size)
+    run: Run = {}
+    with engine.connect(dsn) as conn:
+        register_wide(conn, width)
+        for name, tasks, steps in (("linear", linear, 6), ("wide", 1, width + 2)):
+            conn.execute("checkpoint")
+            mark, created = Mark.of(conn), []
+            with engine.stopwatch(created):
+                creating.create(conn, name, tasks)
+            worked = bare.work_off(dsn, BATCH)
+            mark.require(conn, tasks=tasks, steps=steps)
+            run[f"us a step, {name}"] = 1e6 * (worked.ended - worked.began) / worked.steps
+            run[f"creation, us a step, {name}"] = 1e6 * created[0] / worked.steps
+    return {"times a linear step": run["us a step, wide"] / run["us a step, linear"], **run}
+
+
+def register_wide(conn: engine.Connection, width: int) -> None:
+    """A workflow with so many parallel steps between a first and a last one."""
+    middle = [f"w{number}" for number in range(width)]
+    steps: list[dict[str, object]] = [{"name": "first"}]
+    steps += [{"name": name, "depends_on": ["first"]} for name in middle]
+    steps += [{"name": "last", "depends_on": middle}]
+    document = {"namespace": "bench", "name": "wide", "version": "1.0.0", "steps": steps}
+    conn.execute("select register_workflow(%s)", [Jsonb(document)])
