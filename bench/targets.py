@@ -176,7 +176,8 @@ def main() -> None:
     whole = not (given.quick or given.only)
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)
     structlog.configure(wrapper_class=quiet)
-    asked = history.History(given.finished, given.finished // 20) if given.finished else None
+    finished = given.finished
+    asked = history.History(finished=finished, recent=finished // 20) if finished else None
     chosen = [line for line in LINES if line.name in (given.only or names)]
     private = engine.private_server(SETTINGS)
     with nullcontext(given.dsn) if given.dsn else private as server:

@@ -76,7 +76,7 @@ def wide_join(dsn: str, size: float) -> Run:
         register_wide(conn, width)
         for name, tasks, steps in (("linear", linear, 6), ("wide", 1, width + 2)):
             conn.execute("checkpoint")
-            mark, created = Mark.of(conn), []
+            mark, created = Mark.of(conn), list[float]()
             with engine.stopwatch(created):
                 creating.create(conn, name, tasks)
             worked = bare.work_off(dsn, BATCH)
