@@ -6,6 +6,7 @@ returns jsonb
 language plpgsql
 stable
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_limit bigint := get_setting('payload_limit');

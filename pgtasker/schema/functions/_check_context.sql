@@ -5,6 +5,7 @@ returns void
 language plpgsql
 stable
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     if _check_context.context is null or jsonb_typeof(_check_context.context) <> 'object' then

@@ -5,6 +5,7 @@ returns void
 language plpgsql
 immutable
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_bad record;

@@ -5,6 +5,7 @@ returns void
 language plpgsql
 stable
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_bytes bigint := octet_length(_check_payload.payload::text);

@@ -6,6 +6,11 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
+set enable_hashjoin = on
+set enable_nestloop = off
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_sequence regclass := pg_get_serial_sequence('workflow_steps', 'workflow_step_id');
@@ -36,7 +41,16 @@ begin
         insert into workflow_step_edges (parent_step_id, child_step_id)
         select parent.workflow_step_id, child.workflow_step_id
         from step parent
-        join named_step_edges edge on edge.parent_named_step_id = parent.named_step_id
+        join named_step_edges edge
+            on edge.parent_named_step_id = any (
+                array(
+                    select named_step.named_step_id
+                    from named_steps named_step
+                    where named_step.named_task_id = workflow.named_task_id
+                        and named_step.revision = workflow.revision
+                )
+            )
+            and edge.parent_named_step_id + 0 = parent.named_step_id
         join step child
             on child.task_id = parent.task_id
             and child.named_step_id = edge.child_named_step_id

@@ -23,6 +23,8 @@ set search_path from current
 set plan_cache_mode = force_generic_plan
 as $$
 declare
+    v_now timestamptz := clock();
+    v_sequence regclass := pg_get_serial_sequence('tasks', 'task_id');
     v_task_ids bigint[];
     v_created bigint[];
     v_keyed boolean := array_remove(_create_tasks.idempotency_keys, null) <> '{}';
@@ -39,7 +41,7 @@ begin
     from unnest(_create_tasks.idempotency_keys) as given (idempotency_key)
     where length(given.idempotency_key) not between 1 and 500;
     v_task_ids := array(
-        select nextval(pg_get_serial_sequence('tasks', 'task_id'))
+        select nextval(v_sequence)
         from generate_series(1, cardinality(_create_tasks.contexts))
     );
     with created as (
@@ -51,7 +53,7 @@ begin
             given.task_id,
             workflow.named_task_id,
             case when given.idempotency_key is not null then workflow.family_id end,
-            clock(),
+            v_now,
             _create_tasks.run_at,
             _create_tasks.priority,
             given.idempotency_key,

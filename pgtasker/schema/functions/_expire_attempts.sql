@@ -6,6 +6,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_overdue jsonb;

@@ -5,6 +5,7 @@ returns named_tasks
 language plpgsql
 stable
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_found named_tasks;

@@ -5,6 +5,7 @@ returns workflow_steps
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_step workflow_steps;

@@ -6,6 +6,7 @@ returns workflow_steps
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_step workflow_steps := _lock_step(_lock_step_of_open_task.workflow_step_id);

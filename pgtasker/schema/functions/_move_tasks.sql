@@ -7,6 +7,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 set enable_hashjoin = off
 set enable_nestloop = on
 set enable_mergejoin = off
@@ -14,6 +15,8 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
+declare
+    v_now timestamptz := clock();
 begin
     if coalesce(_move_tasks.task_ids, '{}') = '{}' then
         return;
@@ -21,7 +24,7 @@ begin
     insert into task_transitions (task_id, created_at, sort_key, paused, from_state, to_state)
     select
         task.task_id,
-        clock(),
+        v_now,
         task.transition_count + 1,
         task.paused and not _task_is_complete(_move_tasks.to_state),
         task.state,

@@ -5,6 +5,7 @@ returns timestamptz
 language plpgsql
 stable
 set search_path from current
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off

@@ -5,6 +5,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     perform _require('workflow_step_id', _report_one.workflow_step_id is not null);

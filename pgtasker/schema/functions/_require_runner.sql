@@ -8,6 +8,7 @@ returns runners
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_runner runners;

@@ -5,6 +5,7 @@ returns boolean
 language plpgsql
 stable
 set search_path from current
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set jit = off
 as $$

@@ -9,6 +9,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     if current_setting('pgtasker.notify', true) in ('off', 'false', 'no', '0') then

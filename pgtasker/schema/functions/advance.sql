@@ -14,6 +14,7 @@ returns record
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_runner runners := _require_runner(advance.runner_id);

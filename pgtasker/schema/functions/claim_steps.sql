@@ -8,6 +8,7 @@ returns setof claimed_step
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_runner runners := _require_runner(claim_steps.runner_id);

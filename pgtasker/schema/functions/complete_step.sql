@@ -7,6 +7,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     perform _check_payload('results', complete_step.results);

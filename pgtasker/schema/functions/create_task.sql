@@ -20,6 +20,7 @@ returns bigint
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_workflow named_tasks := _find_workflow(

@@ -19,6 +19,7 @@ returns setof bigint
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_workflow named_tasks := _find_workflow(

@@ -13,6 +13,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     perform _require('error', fail_step.error is not null);

@@ -9,6 +9,7 @@ returns setof bigint
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_runner runners := _require_runner(heartbeat.runner_id);

@@ -9,6 +9,7 @@ returns timestamptz
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now timestamptz := clock();

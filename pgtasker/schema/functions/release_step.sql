@@ -8,6 +8,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     perform _require('delay', release_step.delay is not null);

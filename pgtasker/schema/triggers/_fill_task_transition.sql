@@ -6,6 +6,7 @@ returns trigger
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_task tasks := _lock_task(new.task_id);

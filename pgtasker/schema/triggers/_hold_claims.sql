@@ -9,6 +9,7 @@ returns trigger
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 set enable_hashjoin = off
 set enable_nestloop = on
 set enable_mergejoin = off

@@ -7,6 +7,7 @@ returns trigger
 language plpgsql
 volatile
 set search_path from current
+set plan_cache_mode = force_generic_plan
 set enable_hashjoin = on
 set enable_nestloop = off
 set enable_mergejoin = off
