@@ -65,7 +65,7 @@ def declared_steps(
             elsewhere.append((where, step.get("queue") or DEFAULT_QUEUE))
         else:
             declared.append(_declared(step, function, where))
-    here = {step.queue for step in declared}
+    here = [step.queue for step in declared]  # what is no text cannot be in a set
     for where, queue in elsewhere:
         if queue in here:
             raise WorkflowError(

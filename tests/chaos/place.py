@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,8 +114,13 @@ class Witness:
         return self._conn
 
     def rows(self, query: str, *values: Any) -> list[Any]:
-        """The rows of a query."""
-        return self.conn.execute(query.encode(), values or None).fetchall()
+        """The rows of a query; asked again where the server was restarted since the last one."""
+        try:
+            return self.conn.execute(query.encode(), values or None).fetchall()
+        except psycopg.OperationalError:
+            if self._conn is not None and not self._conn.closed:
+                raise
+            return self.conn.execute(query.encode(), values or None).fetchall()
 
     def one(self, query: str, *values: Any) -> Any:
         """The only value of a query."""
@@ -148,9 +153,18 @@ class Witness:
             "select exists (select from task_list where state in ('pending', 'in_progress'))"
         )
 
+    def wait_until_settled(self) -> None:
+        """Wait until no task is unfinished, as long as steps still end."""
+        done = -1
+        while not self.is_settled() and self.completed() > done:
+            done = self.completed()
+            with suppress(AssertionError):
+                until(self.is_settled, "every task is at rest", 20)
+        assert self.is_settled(), "tasks are left, and no step ends"
+
     def settle(self, started: Sequence[int], **asked: Any) -> None:
         """Wait for the end of all work, which must be a good one, and check every promise."""
-        until(self.is_settled, "every task is at rest")
+        self.wait_until_settled()
         assert_kept(self.conn, settled=True, started=started, failures=["Expected"], **asked)
         bad = self.rows("select task_id, state from task_list where state <> 'complete'")
         assert bad == []

@@ -82,7 +82,7 @@ def shut_down(place: Place, times: int) -> Measured:
     with place.fleet(dsn, "--concurrency", "8", "--grace", f"{GRACE}") as fleet:
         fleet.start(2 if times < MANY else 3)
         fleet.ready()
-        with witness(dsn) as seen, Load(dsn, place.seed, pause=0.03, seconds=0.2) as load:
+        with witness(dsn) as seen, Load(dsn, place.seed, pause=0.03, seconds=0.12) as load:
             for number in range(times):
                 time.sleep(place.random.uniform(0.05, 0.4))
                 victim = place.random.choice(fleet.living)

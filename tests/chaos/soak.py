@@ -11,7 +11,7 @@ import psycopg
 
 from ..support.invariants import assert_kept
 from .connections_fail import terminate_one
-from .fleet import Fleet, Load, until
+from .fleet import Fleet, Load
 from .place import Measured, Place, Witness, witness
 from .servers import Server
 
@@ -42,7 +42,7 @@ def soaked(place: Place, seconds: int) -> Measured:
                         sizes.append((_hot_bytes(seen), max(map(_memory, fleet.living))))
                 started = load.stop()
             _go_on(seen)
-            until(seen.is_settled, "every task is at rest")
+            seen.wait_until_settled()
             assert_kept(
                 seen.conn,
                 settled=True,

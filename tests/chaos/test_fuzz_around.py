@@ -50,9 +50,9 @@ name: fulfil_order
 version: "1.0.0"
 steps:
   - name: validate
-    handler: json.dumps
+    handler: uuid.uuid4
   - name: charge
-    handler: json.dumps
+    handler: uuid.uuid4
     depends_on: [validate]
     retry_limit: 5
     timeout: 30
@@ -138,3 +138,16 @@ def test_whatever_a_document_says_it_is_registered_or_refused(database: Database
             except psycopg.Error as error:
                 if error.sqlstate not in ("22023", "54000", "22P05"):
                     raise AssertionError(f"{document}: {error}") from error
+
+
+@pytest.mark.parametrize("queue", [{"name": "x"}, ["x"], 7, True])
+def test_a_queue_that_is_no_text_is_refused(database: Database, tmp_path: Path, queue: Any):
+    """By the database where no function here makes a runner look at it; found by the fuzz."""
+    step = {"name": "a", "handler": "uuid.uuid4"}
+    steps = [step, {"name": "b", "queue": queue}]
+    file = tmp_path / "w.json"
+    file.write_text(json.dumps({"name": "w", "steps": steps}), "utf-8")
+    load_workflows(str(file))
+    [document] = load_documents(str(file))
+    with database.main.refused("22023", "queue"):
+        database.main.run("select register_workflow(%s)", Jsonb(document))
