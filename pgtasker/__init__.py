@@ -6,6 +6,7 @@ of `pgtasker.rows` and the queries of `pgtasker.queries`; anything else may chan
 
 from pgtasker.async_client import AsyncClient
 from pgtasker.client import Client
+from pgtasker.codec import Codec
 from pgtasker.errors import (
     ClaimLost,
     ConfigurationError,
@@ -52,6 +53,7 @@ __all__ = [  # noqa: RUF022 - in the order in which a reader meets them
     # start and look
     "Client",
     "AsyncClient",
+    "Codec",
     "StepReadinessStatus",
     "TaskExecutionContext",
     "TaskWorkflowSummary",

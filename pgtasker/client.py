@@ -21,6 +21,7 @@ from pgtasker.clients.access import access_to
 from pgtasker.clients.looking import _Looking
 from pgtasker.clients.reading import reading_from
 from pgtasker.clients.waiting import Waiting
+from pgtasker.codec import Codec, encoded, readable, registrable
 from pgtasker.dsn import resolve_schema
 from pgtasker.rows import Json, Task
 from pgtasker.workflow import Workflow, identity
@@ -52,6 +53,9 @@ class Client(_Looking):
     given, PGTASKER_REPLICA_DSN counts; "" is none. A replica is a moment behind. What it does not
     have yet is read from the primary, and so is everything for half a minute after it did not
     answer, and while a transaction of a connection given is open.
+
+    `codec` encodes contexts and results before they are sent and decodes them after they were read:
+    see `Codec`. Runners need the same one.
     """
 
     def __init__(
@@ -60,7 +64,9 @@ class Client(_Looking):
         *,
         schema: str | None = None,
         replica: str | ConnectionPool[Any] | None = None,
+        codec: Codec | None = None,
     ) -> None:
+        self._codec = codec
         self._schema = resolve_schema(schema)
         self._access = access_to(database, self._schema)
         self._reading = reading_from(self._access, database, replica)
@@ -85,10 +91,10 @@ class Client(_Looking):
 
     def call(self, call: surface.Call[T]) -> T:
         """Send any call of `pgtasker.surface`."""
-        return self._access.call(call)
+        return readable(self._codec, self._access.call(call))
 
     def _read(self, call: surface.Call[T]) -> T:
-        return self._reading.call(call)
+        return readable(self._codec, self._reading.call(call))
 
     def _connected(self) -> AbstractContextManager[Connection[Any]]:
         """One connection for several calls."""
@@ -98,15 +104,15 @@ class Client(_Looking):
 
     def register(self, workflow: Workflow | Mapping[str, Json], *, replace: bool = True) -> int:
         """Store a workflow or a definition document; answers the id of the named task."""
-        return self.call(surface.register_workflow(_document(workflow), replace=replace))
+        document = registrable(self._codec, _document(workflow))
+        return self.call(surface.register_workflow(document, replace=replace))
 
     def register_many(
         self, workflows: Sequence[Workflow | Mapping[str, Json]], *, replace: bool = True
     ) -> list[int]:
         """Store several workflows, all or none; answers the ids of their named tasks in order."""
-        return self.call(
-            surface.register_workflows([_document(each) for each in workflows], replace=replace)
-        )
+        documents = [registrable(self._codec, _document(each)) for each in workflows]
+        return self.call(surface.register_workflows(documents, replace=replace))
 
     def start(
         self,
@@ -136,7 +142,7 @@ class Client(_Looking):
         return self.call(
             surface.create_task(
                 **identity(workflow, namespace, version),
-                context=_checked(workflow, [context])[0],
+                context=self._stored(workflow, [context])[0],
                 idempotency_key=idempotency_key,
                 priority=priority,
                 run_at=run_at,
@@ -171,7 +177,7 @@ class Client(_Looking):
         return self.call(
             surface.create_tasks(
                 **identity(workflow, namespace, version),
-                contexts=_checked(workflow, contexts),
+                contexts=self._stored(workflow, contexts),
                 idempotency_keys=idempotency_keys,
                 priority=priority,
                 run_at=run_at,
@@ -195,14 +201,14 @@ class Client(_Looking):
         lost connection is opened again. Given a connection, the client only looks, on that
         connection: use it for nothing else meanwhile.
         """
-        return (self._waiting.rest([task_id], timeout))[0]
+        return (self.wait_many([task_id], timeout=timeout))[0]
 
     def wait_many(self, task_ids: Sequence[int], *, timeout: float | None = None) -> list[Task]:
         """Wait for all of these tasks, as `wait` does for one; answers in the same order.
 
         Raises TimeoutError if one of them is not at rest after `timeout` seconds.
         """
-        return self._waiting.rest(task_ids, timeout)
+        return readable(self._codec, self._waiting.rest(task_ids, timeout))
 
     # Operate. `actor` is who does it, the database user unless given; both are kept in the log.
 
@@ -253,7 +259,11 @@ class Client(_Looking):
         """Declare a step done by hand, with the results its children receive."""
         self.call(
             surface.operate(
-                "resolve_step", workflow_step_id, results=results, reason=reason, actor=actor
+                "resolve_step",
+                workflow_step_id,
+                results=encoded(self._codec, results),
+                reason=reason,
+                actor=actor,
             )
         )
 
@@ -294,13 +304,12 @@ class Client(_Looking):
         """
         return self.call(surface.purge_tasks(older_than, max_tasks=max_tasks))
 
+    def _stored(self, workflow: Workflow | str, contexts: Sequence[Any]) -> list[Json]:
+        """Contexts that fit the workflow, as far as that can be seen from here."""
+        if isinstance(workflow, Workflow):
+            contexts = [workflow.check_context(context) for context in contexts]
+        return [encoded(self._codec, context) for context in contexts]
+
 
 def _document(workflow: Workflow | Mapping[str, Json]) -> Mapping[str, Json]:
     return workflow.definition() if isinstance(workflow, Workflow) else workflow
-
-
-def _checked(workflow: Workflow | str, contexts: Sequence[Any]) -> list[Json]:
-    """Contexts that fit the workflow, as far as that can be seen from here."""
-    if isinstance(workflow, Workflow):
-        return [workflow.check_context(context) for context in contexts]
-    return list(contexts)
