@@ -13,6 +13,7 @@ from .place import CannotHappenError, Measured, Place, Witness, percentile, witn
 from .proxy import Proxy
 from .servers import HOST, Pooler
 
+LEASE = 2.0  # seconds
 CROWDED = "too many clients"
 WINDOW = 10.0  # seconds in which throughput is counted, without the fault and with it
 
@@ -93,6 +94,39 @@ def answers_lost(place: Place, times: int) -> Measured:
             )
     finally:
         proxy.close()
+
+
+def stalled(place: Place, times: int) -> Measured:
+    """Nothing comes through to or from one runner for longer than its lease, and nothing is cut."""
+    server = place.shared
+    name = server.database(lease=f"{LEASE:g} s")
+    proxy = Proxy(HOST, server.port)
+    through = make_conninfo(
+        server.dsn(name), port=proxy.port, sslmode="disable", gssencmode="disable"
+    )
+    try:
+        with place.fleet(through, "--concurrency", "8") as fleet, witness(server.dsn(name)) as seen:
+            [runner] = fleet.start(1)
+            fleet.dsn = server.dsn(name)
+            fleet.start(1)
+            fleet.ready()
+            fleet.gone.add(runner.name)
+            with Load(server.dsn(name), place.seed, pause=0.03, seconds=0.1) as load:
+                for number in range(times):
+                    seen.wait_until_it_holds(runner.name)
+                    proxy.stall()
+                    seen.wait_until_given_up(runner.name)
+                    proxy.flow()
+                    runner.says("runner registered", number + 2)
+                started = load.stop()
+            seen.settle(started, gone=fleet.gone)
+            assert seen.stale_writes() == 0
+    finally:
+        proxy.close()
+    return Measured(
+        f"{times} silences of {LEASE:g} s and more, {len(started):,} tasks: accepted stale writes "
+        "0, the runner is back by itself"
+    )
 
 
 def pooled(place: Place, times: int) -> Measured:

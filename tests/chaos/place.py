@@ -169,6 +169,23 @@ class Witness:
         bad = self.rows("select task_id, state from task_list where state <> 'complete'")
         assert bad == []
 
+    def stale_writes(self) -> int:
+        """Rows that a runner wrote after it was given up: there must be none."""
+        return int(
+            self.one(
+                """
+                select count(*)
+                from workflow_step_transitions log
+                join list_runners() runner on runner.runner_id = log.runner_id
+                where runner.ended_at < log.created_at
+                    and (
+                        log.to_state in ('in_progress', 'complete', 'error')
+                        or not log.attempt_counts
+                    )
+                """
+            )
+        )
+
     def takeovers(self) -> list[tuple[str, float]]:
         """Attempts that were lost with their runners: which, and when the step ran elsewhere."""
         return [

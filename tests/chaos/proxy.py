@@ -1,8 +1,8 @@
-"""A TCP proxy before a server, which can lose the answer to what was committed.
+"""A TCP proxy before a server, which can lose the answer to what was committed, or fall silent.
 
-Responsible for passing bytes on, and for one fault: it lets a statement through, waits until the
+Responsible for passing bytes on, and for two faults. It lets a statement through, waits until the
 server says that it is ready again, so that the statement has committed, and then cuts the
-connection instead of passing the answer on.
+connection instead of passing the answer on. Or it passes nothing on for a while, and cuts nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class Proxy:
         self.port = int(self._listener.getsockname()[1])
         self.cuts = 0
         self._armed: bytes | None = None
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._lock = threading.Lock()
         self._closing = False
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -43,9 +45,18 @@ class Proxy:
         self.cut(statement)
         until(lambda: self.cuts > cuts, f"an answer to {statement} is lost")
 
+    def stall(self) -> None:
+        """Pass nothing on, in either direction, until `flow`."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Pass on what has waited, and go on."""
+        self._flowing.set()
+
     def close(self) -> None:
         """Listen no more; connections end with their peers."""
         self._closing = True
+        self._flowing.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -71,6 +82,7 @@ class Proxy:
                 ready.register(each, selectors.EVENT_READ)
             while True:
                 for key, _ in ready.select():
+                    self._flowing.wait()
                     data = key.fileobj.recv(65536)  # type: ignore[union-attr]
                     if not data:
                         return

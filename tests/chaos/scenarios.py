@@ -55,6 +55,14 @@ SCENARIOS = [
         long=150,
     ),
     Scenario(
+        "network stalls",
+        "nothing comes through to one runner for longer than its lease, then all of it",
+        "accepted stale writes 0, the runner comes back",
+        connections_fail.stalled,
+        short=1,
+        long=20,
+    ),
+    Scenario(
         "pooler",
         "PgBouncer in transaction mode, restarted; one runner killed behind it",
         "everything works, takeover within a lease",
