@@ -122,6 +122,7 @@ revoke execute on function
     _is_delay,
     _check_outcomes,
     _bounded_outcomes,
+    _advance,
     _suspect_runners,
     _expire_runners,
     _expire_attempts,

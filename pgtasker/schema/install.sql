@@ -182,7 +182,9 @@
 \ir functions/_is_delay.sql
 \ir functions/_check_outcomes.sql
 \ir functions/_bounded_outcomes.sql
+\ir functions/_advance.sql
 \ir functions/advance.sql
+\ir functions/advance_json.sql
 \ir functions/_suspect_runners.sql
 \ir functions/_expire_runners.sql
 \ir functions/_expire_attempts.sql

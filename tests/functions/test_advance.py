@@ -1,13 +1,22 @@
-"""advance: reports a batch of outcomes and claims the next batch, in one commit."""
+"""advance, advance_json: report a batch of outcomes and claim the next batch, in one commit."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
 from ..support.databases import Database
 from ..support.session import Row, Session
+
+function = "advance"
+
+
+@pytest.fixture(autouse=True, params=["advance", "advance_json"])
+def _both_functions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They differ in the type of the answer alone."""
+    monkeypatch.setattr(sys.modules[__name__], "function", request.param)
 
 
 def outcome(claimed: Any, kind: str = "complete", **more: Any) -> dict[str, Any]:
@@ -19,7 +28,7 @@ def outcome(claimed: Any, kind: str = "complete", **more: Any) -> dict[str, Any]
 
 def advance(db: Session, *outcomes: Any, max_steps: int = 10, runner: int | None = None) -> Row:
     return db.call(
-        "advance",
+        function,
         runner_id=db.runner if runner is None else runner,
         outcomes=db.json(list(outcomes)),
         max_steps=max_steps,
@@ -41,7 +50,7 @@ def test_no_outcomes_is_claiming(db: Session):
 def test_null_outcomes_are_none(db: Session):
     """Whoever has nothing to report may say it so."""
     db.run_with("a")
-    answer = db.call("advance", runner_id=db.runner, outcomes=None, max_steps=1)
+    answer = db.call(function, runner_id=db.runner, outcomes=None, max_steps=1)
     assert len(answer.claimed) == 1
 
 

@@ -6,7 +6,7 @@ language sql
 immutable
 return case coalesce(jsonb_typeof(value), 'null')
     when 'null' then true
-    when 'number' then (value #>> '{}')::numeric between 0 and 3155760000
+    when 'number' then value::numeric between 0 and 3155760000
     else false
 end;
 

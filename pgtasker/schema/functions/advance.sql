@@ -17,28 +17,12 @@ set search_path from current
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_runner runners := _require_runner(advance.runner_id);
     v_step_ids bigint[];
 begin
-    perform _check_max_steps(advance.max_steps);
-    lost := '{}';
-    if coalesce(advance.outcomes, '[]') <> '[]' then
-        perform _check_outcomes(advance.outcomes);
-        if advance.max_steps > 0 then
-            perform set_config('pgtasker.claiming', v_runner.queues::text, true);
-        end if;
-        lost := _report_outcomes(_bounded_outcomes(advance.outcomes));
-        perform set_config('pgtasker.claiming', '', true);
-    end if;
-    v_step_ids := _claim(
-        v_runner,
-        advance.max_steps,
-        coalesce(advance.outcomes, '[]') <> '[]'
-    );
-    claimed := coalesce(
-        (select jsonb_agg(step) from _claimed_steps(v_step_ids) step),
-        '[]'
-    );
+    select done.lost, done.step_ids
+    into advance.lost, v_step_ids
+    from _advance(advance.runner_id, advance.outcomes, advance.max_steps) done;
+    claimed := coalesce((select jsonb_agg(step) from _claimed_steps(v_step_ids) step), '[]');
 end;
 $$;
 

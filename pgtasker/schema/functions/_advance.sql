@@ -1,0 +1,36 @@
+-- _advance: reports a batch of outcomes and claims the next one. A child that an outcome just made
+-- ready can be among the claimed. Locks the runner, then as reporting and claiming do.
+
+create function _advance(
+    runner_id bigint,
+    outcomes jsonb,
+    max_steps int,
+    out lost bigint[],
+    out step_ids bigint[]
+)
+returns record
+language plpgsql
+volatile
+set search_path from current
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_runner runners := _require_runner(_advance.runner_id);
+    v_reports boolean := coalesce(_advance.outcomes, '[]') <> '[]';
+begin
+    perform _check_max_steps(_advance.max_steps);
+    lost := '{}';
+    if v_reports then
+        perform _check_outcomes(_advance.outcomes);
+        if _advance.max_steps > 0 then
+            perform set_config('pgtasker.claiming', v_runner.queues::text, true);
+        end if;
+        lost := _report_outcomes(_bounded_outcomes(_advance.outcomes));
+        perform set_config('pgtasker.claiming', '', true);
+    end if;
+    step_ids := _claim(v_runner, _advance.max_steps, v_reports);
+end;
+$$;
+
+comment on function _advance(bigint, jsonb, int) is
+    'Report outcomes, claim the next steps: the claims that were lost, the steps now held.';
