@@ -225,7 +225,7 @@ def test_malformed_outcomes_are_refused(db: Session, outcomes: Any, match: str):
     db.run_with("a")
     assert db.runner
     with db.refused("22023|22004", match):
-        db.call("advance", runner_id=db.runner, outcomes=db.json(outcomes), max_steps=1)
+        db.call(function, runner_id=db.runner, outcomes=db.json(outcomes), max_steps=1)
 
 
 @pytest.mark.parametrize("asked", [None, -1])
@@ -233,7 +233,7 @@ def test_a_number_that_is_none_is_refused(db: Session, asked: int | None):
     """Null and negative."""
     assert db.runner
     with db.refused("22004|22023", "max_steps"):
-        db.call("advance", runner_id=db.runner, outcomes=db.json([]), max_steps=asked)
+        db.call(function, runner_id=db.runner, outcomes=db.json([]), max_steps=asked)
 
 
 @pytest.mark.parametrize("runner", [0, 987654321])

@@ -1,5 +1,5 @@
--- advance_json: advance for clients that parse the answer themselves: as json, which is text already,
--- it costs the server less than half of what jsonb costs.
+-- advance_json: the same as advance, for clients that parse the answer themselves: json is text
+-- already and costs the server less than half of what jsonb does.
 
 create function advance_json(
     runner_id bigint,
