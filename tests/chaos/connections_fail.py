@@ -149,7 +149,7 @@ def pooled(place: Place, times: int) -> Measured:
                 for number in range(times):
                     before = seen.completed()
                     pooler.restart()
-                    seen.wait_for(before + 20)
+                    seen.wait_for(before + 20 * times)  # the more, the longer
                     if number == 0:
                         victim = fleet.living[0]
                         seen.wait_until_it_holds(victim.name)
