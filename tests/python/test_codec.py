@@ -109,9 +109,10 @@ def test_what_was_stored_as_it_is_stays_readable(database: Database) -> None:
 
 def test_a_client_without_the_codec_sees_that_it_is_encoded(database: Database) -> None:
     """And does not mistake it for the context."""
-    with client_of(database) as client, Client(database.session_dsn()) as other:
+    with client_of(database) as client:
         client.register(charges())
         task = client.start("flow", {"card": SECRET})
+    with Client(database.session_dsn(), schema=database.schema) as other:
         assert other.get_task(task).context == {ENCODED: Scrambled().encode({"card": SECRET})}
 
 

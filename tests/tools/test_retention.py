@@ -33,7 +33,8 @@ def finished(database: Database, *names: str, days: float) -> None:
 
 def purge(database: Database, *arguments: str, stdin: str | None = None) -> Result:
     """The command, in the time of the test."""
-    return CliRunner().invoke(main, ["--dsn", today(database), "purge", *arguments], input=stdin)
+    where = ["--dsn", today(database), "--schema", database.schema]
+    return CliRunner().invoke(main, [*where, "purge", *arguments], input=stdin)
 
 
 def today(database: Database) -> str:
