@@ -341,6 +341,18 @@ def test_a_turn_removes_a_bounded_number(db: Session):
     assert left == [3, 2, 0]
 
 
+def test_a_turn_looks_at_a_stretch_of_tasks(db: Session):
+    """Where all of them stay it remembers where it was, and begins anew after the last."""
+    db.define("a", retention=DAY)
+    db.call("create_tasks", name="flow", contexts=[{}] * 6000)
+    age(db, 2)
+    seen = []
+    for _ in range(3):
+        maintain(db)
+        seen.append(tuple(db.row("select last_task_id, windows from purge_progress")))
+    assert seen == [(5000, 1), (0, 0), (5000, 1)]
+
+
 def test_where_much_stays_the_look_comes_back_late(db: Session):
     """A minute later, or five seconds for each stretch of tasks that was passed."""
     db.define("a", retention=DAY)
@@ -470,6 +482,22 @@ def test_a_purge_passes_over_what_somebody_holds(database: Database, table: str,
     assert len(db.steps(held)) == 2
     other.commit()
     assert purge(db) == 1
+
+
+def test_a_purge_does_not_wait_for_a_watcher(database: Database):
+    """Nor for who removes the watch; it is over in time, whatever became of the task."""
+    db, other = database.main, database.connect("other")
+    task = db.run_with("a")
+    db.call("watch_task", task_id=task, channel="c", patience="1 day")
+    db.run("set pgtasker.notify = off")
+    db.call("cancel_task", task_id=task)
+    age(db, 31)
+    other.begin()
+    other.run("select from task_watches for update")
+    assert purge(db) == 1
+    other.commit()
+    db.call("maintain")
+    assert db.one("select count(*) from task_watches") == 0
 
 
 def test_a_late_report_of_a_purged_step_is_lost(database: Database):
