@@ -96,7 +96,10 @@ class ClaimedStep(Row):
 
 @dataclass(frozen=True, slots=True)
 class Advance(Row):
-    """What one `advance` brought: claims that were no longer held, and the next steps to run."""
+    """What one `advance` brought: claims that were no longer held, and the next steps to run, as
+    so many characters of JSON.
+    """
 
     lost: list[int]
     claimed: list[ClaimedStep]
+    text_length: int

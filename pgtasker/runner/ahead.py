@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 
 from pgtasker.rows import ClaimedStep
 
-MOST_AHEAD = 100  # claims, at most, beyond the slots of a runner
+MOST_AHEAD = 200  # claims, at most, beyond the slots of a runner
+PER_SLOT = 4  # such claims, at most, for each slot
+MOST_TEXT = 4_000_000  # characters of JSON, at most, in the claims beyond the slots
 PATIENCE = 0.2  # seconds until a claim goes back that has found no slot
 
 
@@ -60,20 +62,31 @@ class Ahead:
 
 
 class Pace:
-    """How many attempts end while one `advance` is under way, by what happened since the last."""
+    """How many attempts would end while one `advance` is under way, by what happened since the
+    last: its share of those that ended, twice that if it left this runner without work.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int) -> None:
         self.expected = 0
+        self._limit = min(MOST_AHEAD, PER_SLOT * slots)
         self._sent_at = 0.0
         self._took = 0.0
         self._ended = 0
+        self._most = self._limit
+        self._growth = 1
 
     def sent(self, now: float, ended: int) -> None:
         """An `advance` is about to be sent; `ended` attempts have ended by now, in all."""
         share = min(1.0, self._took / max(now - self._sent_at, 1e-6))
-        self.expected = min(MOST_AHEAD, int((ended - self._ended) * share))
+        self.expected = min(self._most, int((ended - self._ended) * share * self._growth))
         self._sent_at, self._ended = now, ended
 
-    def answered(self, now: float) -> None:
-        """The `advance` has its answer."""
+    def answered(self, now: float, *, idle: bool, claims: int, text: int) -> None:
+        """The `advance` has its answer: so many claims, in so many characters of JSON.
+
+        `idle`: everything that was claimed before had ended by then.
+        """
         self._took = now - self._sent_at
+        self._growth = 2 if idle else 1
+        if claims:
+            self._most = min(self._limit, MOST_TEXT * claims // text)

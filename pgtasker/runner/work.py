@@ -27,7 +27,7 @@ class Work:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._link = shared.work
-        self._pace = Pace()
+        self._pace = Pace(shared.options.concurrency)
 
     async def work_on(self) -> None:
         """Report and claim, for ever."""
@@ -77,7 +77,12 @@ class Work:
             except Trouble as error:
                 trouble = error
             else:
-                self._pace.answered(time.monotonic())
+                self._pace.answered(
+                    time.monotonic(),
+                    idle=not shared.executions.occupied,
+                    claims=len(answer.claimed),
+                    text=answer.text_length,
+                )
                 reports.taken(batch)
                 self._take(answer, asked)
                 return asked > 0 and not answer.claimed

@@ -58,7 +58,8 @@ def advance(runner_id: int, outcomes: Sequence[str], max_steps: int) -> Call[Adv
 
 def _read_advance(rows: Rows) -> Advance:
     [row] = rows
-    return Advance(lost=row["lost"], claimed=ClaimedStep.read_all(row["claimed"]))
+    lost, text = row["lost"], row["claimed"]
+    return Advance(lost=lost, claimed=ClaimedStep.read_all(text), text_length=len(text))
 
 
 def maintain() -> Call[float]:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pgtasker.runner import ahead
-from pgtasker.runner.ahead import MOST_AHEAD, Pace
+from pgtasker.runner.ahead import MOST_AHEAD, MOST_TEXT, PER_SLOT, Pace
 
 from .bench import Bench, reached, run
 from .claims import claim
@@ -136,12 +136,14 @@ def test_a_claim_that_waits_too_long_goes_back(monkeypatch: pytest.MonkeyPatch):
     run(scenario)
 
 
-def pace(*, cycle: float, took: float, ended: int) -> int:
+def pace(
+    *, cycle: float, took: float, ended: int, size: int = 100, idle: bool = False, slots: int = 50
+) -> int:
     """What is expected where so many attempts end in each cycle, an advance taking so long."""
-    given = Pace()
+    given = Pace(slots)
     for number in (1, 2):
         given.sent(number * cycle, number * ended)
-        given.answered(number * cycle + took)
+        given.answered(number * cycle + took, idle=idle, claims=50, text=50 * size)
     given.sent(3 * cycle, 3 * ended)
     return given.expected
 
@@ -152,11 +154,22 @@ def test_quick_handlers_are_worth_claims_ahead():
     assert pace(cycle=0.010, took=0.010, ended=50) == 50
 
 
+def test_a_runner_that_was_left_without_work_wants_more():
+    """More would have ended, had there been more."""
+    assert pace(cycle=0.010, took=0.008, ended=50, idle=True) == 80
+
+
 def test_slow_handlers_are_worth_none():
     """Of fifty that take a second each, none ends during an advance of some milliseconds."""
     assert pace(cycle=0.020, took=0.005, ended=1) == 0
 
 
 def test_no_runner_hoards():
-    """However quick its handlers are."""
+    """However quick its handlers are; with few slots still less."""
     assert pace(cycle=0.010, took=0.010, ended=5000) == MOST_AHEAD
+    assert pace(cycle=0.010, took=0.010, ended=5000, slots=2) == 2 * PER_SLOT
+
+
+def test_large_claims_are_not_piled_up():
+    """What waits for a slot is in memory."""
+    assert pace(cycle=0.010, took=0.010, ended=5000, size=1_000_000) == MOST_TEXT // 1_000_000

@@ -18,6 +18,7 @@ from pgtasker import (
     Runner,
     Workflow,
 )
+from pgtasker.runner.ahead import PER_SLOT
 
 from ..support.databases import Database
 from .field import PATIENCE, Field
@@ -113,15 +114,20 @@ def test_failures_are_retried_as_they_ask(field: Field):
     field.play(scenario)
 
 
-def test_a_runner_never_claims_more_than_it_has_slots(field: Field):
-    """With two slots, never more than two steps are in process, and all get their turn."""
+def test_a_runner_never_executes_more_than_it_has_slots(field: Field):
+    """With two slots, never more than two handlers run, and all get their turn; what is claimed
+    ahead of them is bounded.
+    """
     workflow = Workflow("crowd")
-    seen: list[int] = []
+    running: set[int] = set()
+    seen: list[tuple[int, int]] = []
 
     def work() -> None:
+        running.add(threading.get_ident())
         held = "select count(*) from workflow_steps where in_process"
         with lock:
-            seen.append(field.db.one(held))
+            seen.append((len(running), field.db.one(held)))
+        running.remove(threading.get_ident())
 
     lock = threading.Lock()
     for number in range(10):
@@ -132,7 +138,8 @@ def test_a_runner_never_claims_more_than_it_has_slots(field: Field):
             task = await field.run(workflow)
         assert task.state == "complete"
         assert len(seen) == 10
-        assert max(seen) <= 2
+        assert max(handlers for handlers, _ in seen) <= 2
+        assert max(claims for _, claims in seen) <= 2 + 2 * PER_SLOT
 
     field.play(scenario)
 
