@@ -23,7 +23,7 @@ import structlog
 
 from pgtasker.cli.base import Settings, database_options
 from pgtasker.loading import load_workflows
-from pgtasker.runner import Runner
+from pgtasker.runner import ProcessExecutor, Runner
 from pgtasker.runner.coordination import Coordination, EventDriven, Polling, UntilEmpty
 from pgtasker.service import logs
 from pgtasker.service.probes import Probes
@@ -51,6 +51,7 @@ class Options:
     health_port: int | None
     health_host: str | None
     health_file: Path | None
+    workers: int | None = None
 
     def runner(self, settings: Settings) -> Runner:
         """The runner of this process."""
@@ -64,6 +65,7 @@ class Options:
             grace=self.grace,
             replace=self.replace,
             coordination=self.strategy(),
+            executors={"process": ProcessExecutor(self.workers)},
         )
 
     def strategy(self) -> Coordination:
@@ -80,12 +82,17 @@ class Options:
             ("--grace", self.grace),
             ("--coordination", self.coordination),
             ("--poll-interval", self.poll_interval),
+            ("--workers", self.workers or self.share()),
             ("--log-format", self.log_format),
             ("--log-level", self.log_level),
             *(("--queue", queue) for queue in self.queues),
         ]
         options = [f"{option}={value}" for option, value in given]
         return ["run", *options, *(["--replace"] if self.replace else []), "--", *self.modules]
+
+    def share(self) -> int:
+        """The processors that each of the processes has to itself."""
+        return max(1, (os.cpu_count() or 1) // (self.processes or 1))
 
     def names(self) -> list[str]:
         """The names of the processes under a supervisor."""
@@ -110,6 +117,13 @@ class Options:
     type=click.IntRange(min=1),
     metavar="N",
     help="So many processes under a supervisor, which restarts what dies.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many processes, in each of these, for steps with the executor `process`; else one for "
+    "each processor, divided among the --processes.",
 )
 @click.option(
     "--name", metavar="TEXT", help="The runner's name; with --processes NAME-1, NAME-2, ..."

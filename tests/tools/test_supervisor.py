@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -285,29 +285,45 @@ def test_a_runner_ends_although_a_handler_does_not(monkeypatch: pytest.MonkeyPat
     assert not kept.pop().done()
 
 
+OPTIONS: dict[str, Any] = {
+    "modules": ("-odd", "flows.py"),
+    "queues": ("a b", "c"),
+    "concurrency": 7,
+    "name": "name",
+    "grace": 1.5,
+    "replace": True,
+    "coordination": "poll",
+    "poll_interval": 0.5,
+    "processes": 2,
+    "log_format": "json",
+    "log_level": "debug",
+    "health_port": 80,
+    "health_host": None,
+    "health_file": None,
+}
+
+
 def test_no_dsn_is_on_the_command_line_of_a_process() -> None:
     """Anybody may read command lines; modules and options are passed on as they were given."""
-    options = Options(
-        modules=("-odd", "flows.py"),
-        queues=("a b", "c"),
-        concurrency=7,
-        name="name",
-        grace=1.5,
-        replace=True,
-        coordination="poll",
-        poll_interval=0.5,
-        processes=2,
-        log_format="json",
-        log_level="debug",
-        health_port=80,
-        health_host=None,
-        health_file=None,
-    )
+    options = Options(**OPTIONS)
     assert options.names() == ["name-1", "name-2"]
     given = options.arguments("name-1")
     assert "--name=name-1" in given
     assert given[-4:] == ["--replace", "--", "-odd", "flows.py"]
     assert not [each for each in given if "dsn" in each or "health" in each or "processes" in each]
+
+
+@pytest.mark.parametrize(
+    ("processors", "asked", "workers"),
+    [(8, {"processes": 4}, 2), (2, {"processes": 3}, 1), (8, {"processes": 4, "workers": 5}, 5)],
+)
+def test_the_processes_share_the_processors(
+    processors: int, asked: dict[str, int], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What computes in worker processes is not started once more by each runner."""
+    monkeypatch.setattr(os, "cpu_count", lambda: processors)
+    options = Options(**{**OPTIONS, **asked})
+    assert f"--workers={workers}" in options.arguments("name-1")
 
 
 @pytest.mark.newest_only
