@@ -10,8 +10,8 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
-set enable_hashjoin = off
-set enable_nestloop = on
+set enable_hashjoin = on
+set enable_nestloop = off
 set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off
@@ -24,19 +24,13 @@ begin
     with passed as (
         update workflow_step_transitions log
         set most_recent = false
-        from (
-            select found.ctid as place
-            from entered given
-            cross join lateral (
-                select earlier.ctid
-                from workflow_step_transitions earlier
-                where earlier.workflow_step_id = given.workflow_step_id
-                    and earlier.sort_key = given.sort_key - 1
-                offset 0
-            ) found
-            where given.sort_key > 1
-        ) previous
-        where log.ctid = previous.place
+        from entered
+        where log.workflow_step_id = any (array(select given.workflow_step_id from entered given))
+            and log.sort_key = any (
+                array(select distinct given.sort_key - 1 from entered given where given.sort_key > 1)
+            )
+            and log.workflow_step_id + 0 = entered.workflow_step_id
+            and log.sort_key + 0 = entered.sort_key - 1
         returning log.to_state, log.runner_id, log.claim_id
     )
     select array_agg(distinct passed.runner_id), array_agg(passed.claim_id)
