@@ -141,7 +141,7 @@ class Load:
     ) -> None:
         self.started: list[int] = []
         self.refusals: list[str] = []
-        self._dsn, self._random = dsn, random.Random(seed)
+        self._dsn, self._seed, self._random = dsn, seed, random.Random(seed)
         self._pause, self._seconds, self._failing = pause, seconds, failing
         self._tasks = tasks
         self._stopping = threading.Event()
@@ -172,7 +172,9 @@ class Load:
             if self._stopping.is_set() or number == self._tasks:
                 return
             context = self._context(number)
-            while not self._start(f"k{number}", context) and not self._stopping.is_set():
+            while (
+                not self._start(f"{self._seed}.{number}", context) and not self._stopping.is_set()
+            ):
                 self._stopping.wait(0.05)
             self._stopping.wait(self._pause)
 
