@@ -27,7 +27,11 @@ begin
         from entered
         where log.workflow_step_id = any (array(select given.workflow_step_id from entered given))
             and log.sort_key = any (
-                array(select distinct given.sort_key - 1 from entered given where given.sort_key > 1)
+                array(
+                    select distinct given.sort_key - 1
+                    from entered given
+                    where given.sort_key > 1
+                )
             )
             and log.workflow_step_id + 0 = entered.workflow_step_id
             and log.sort_key + 0 = entered.sort_key - 1
