@@ -12,7 +12,7 @@ BENCH_ARGS ?=
 CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs bench bench-views chaos clean
+.PHONY: help demo test lint types docs bench bench-scaling bench-peers bench-views chaos clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ docs: $(READY)  ## write the reference of SQL, Python and the command line anew
 
 bench: $(READY)  ## measure the targets on a private PostgreSQL (BENCH_ARGS='--quick', '--only bare')
 	@$(BIN)/python -m bench.targets $(BENCH_ARGS)
+
+bench-scaling: $(READY)  ## measure wide, deep, many and idle against the usual (BENCH_ARGS='--size 0.2')
+	@$(BIN)/python -m bench.scaling $(BENCH_ARGS)
+
+bench-peers: $(READY)  ## measure other engines beside this one, from their packages (BENCH_ARGS='--only dbos')
+	@$(BIN)/python -m bench.peers $(BENCH_ARGS)
 
 bench-decisions: $(READY)  ## measure the decisions against their alternatives (BENCH_ARGS='--size 0.1')
 	@$(BIN)/python -m bench.decisions $(BENCH_ARGS)

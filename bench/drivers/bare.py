@@ -6,7 +6,9 @@ a claimed step says is decoded in full; of it, an outcome needs the two ids.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -63,22 +65,26 @@ def outcomes_of(claimed: list[Claimed]) -> bytes:
     return _encode([Outcome(one.workflow_step_id, one.claim_id, engine.RESULTS) for one in claimed])
 
 
-def work_off(dsn: str, batch: int) -> Worked:
-    """Claim and complete in batches until no task of the database is unfinished."""
+def work_off(
+    dsn: str, batch: int, *, queues: Sequence[str] = ("default",), most: float = math.inf
+) -> Worked:
+    """Claim and complete in batches until no task of the database is unfinished, or so many steps
+    are done."""
     with engine.connect(dsn) as conn:
-        runner_id = engine.register_runner(conn)
+        runner_id = engine.value(conn, "select register_runner('bench', %s)", list(queues))
         claimed = advance(conn, runner_id, outcomes_of([]), 0)  # prepares the statement
         fleet.all_ready()
         began = ended = time.monotonic()
         used, steps = fleet.own_cpu(), 0
         while True:
             reported = len(claimed)
-            claimed = advance(conn, runner_id, outcomes_of(claimed), batch)
+            wanted = batch if steps + reported < most else 0
+            claimed = advance(conn, runner_id, outcomes_of(claimed), wanted)
             if reported:
                 steps += reported
                 ended = time.monotonic()
             elif not claimed:
-                if not _is_anything_left(conn):
+                if steps >= most or not _is_anything_left(conn):
                     break
                 time.sleep(PAUSE)
         used = fleet.own_cpu() - used

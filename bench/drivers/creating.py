@@ -16,27 +16,42 @@ from pathlib import Path
 from bench import engine, fleet
 
 IN_ONE_CALL = 1000
-CREATE = "select count(*) from create_tasks(name => %s, namespace => %s, contexts => %s::jsonb[])"
+CREATE = """
+    select count(*)
+    from create_tasks(
+        name => %s,
+        namespace => %s,
+        contexts => %s::jsonb[],
+        priority => %s,
+        run_at => clock() + %s::interval
+    )
+"""
 ONE_BY_ONE = "select create_task(name => '{name}', namespace => 'bench', context => '{context}');"
 
 
 def in_bulk(dsn: str, name: str, tasks: int) -> tuple[float, float]:
     """Start so many, a thousand with each call; answers when it began and ended (monotonic)."""
     with engine.connect(dsn) as conn:
-        contexts = [json.dumps(engine.CONTEXT)] * IN_ONE_CALL
-        conn.execute(CREATE, [name, "bench", contexts[:1]])
+        create(conn, name, 1)
         fleet.all_ready()
         began = time.monotonic()
         create(conn, name, tasks)
         return began, time.monotonic()
 
 
-def create(conn: engine.Connection, name: str, tasks: int) -> None:
-    """Start so many, a thousand with each call."""
+def create(
+    conn: engine.Connection,
+    name: str,
+    tasks: int,
+    *,
+    priority: int | None = None,
+    delay: str | None = None,
+) -> None:
+    """Start so many, a thousand with each call; due after the delay."""
     text = json.dumps(engine.CONTEXT)
     for start in range(0, tasks, IN_ONE_CALL):
         contexts = [text] * min(IN_ONE_CALL, tasks - start)
-        conn.execute(CREATE, [name, "bench", contexts])
+        conn.execute(CREATE, [name, "bench", contexts, priority, delay])
 
 
 def one_by_one(dsn: str, name: str, clients: int, seconds: float) -> float:
