@@ -14,6 +14,7 @@ import socket
 import time
 
 from pgtasker import surface
+from pgtasker.codec import registrable
 from pgtasker.errors import ConfigurationError, RunnerExpired, one_line
 from pgtasker.rows import Json
 from pgtasker.runner.link import (
@@ -61,7 +62,7 @@ class Control:
         shared, execute = self._shared, self._link.execute
         self._check(await execute(surface.get_setting("schema_version")) or "")
         while self._to_register:
-            document = self._to_register[0].definition()
+            document = registrable(self._options.codec, self._to_register[0].definition())
             await execute(surface.register_workflow(document, replace=self._options.replace))
             self._to_register = self._to_register[1:]
         runner_id = shared.runner_id

@@ -19,11 +19,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from pgtasker import surface
+from pgtasker.codec import Codec
 from pgtasker.dsn import resolve_dsn, resolve_schema, shown
 from pgtasker.errors import ConfigurationError, EngineError, WorkflowError, one_line
 from pgtasker.runner import loop, worker
 from pgtasker.runner.control import Control
 from pgtasker.runner.coordination import Coordination, EventDriven
+from pgtasker.runner.encoding import EncodingExecutor
 from pgtasker.runner.execution import MOST_SLOTS
 from pgtasker.runner.executors import AsyncExecutor, Executor, ThreadExecutor
 from pgtasker.runner.health import LONGEST_STALL, Health, Pulse
@@ -47,7 +49,8 @@ class Runner:
 
     `coordination` says how it waits for work: `EventDriven()`, `Polling(interval)`, or
     `UntilEmpty(wait)` for one pass. `executors` puts other objects in the place of the executors
-    `async`, `thread` and `process`.
+    `async`, `thread` and `process`. `codec` decodes contexts and results for the handlers, and
+    encodes what they return: see `Codec`.
 
     A step with `concurrency=` runs at most so many times at once here, one with the executor
     `process` as often as there are processes. What is claimed beyond that is held: it occupies one
@@ -72,6 +75,7 @@ class Runner:
         replace: bool = False,
         coordination: Coordination | None = None,
         executors: Mapping[str, Executor] | None = None,
+        codec: Codec | None = None,
     ) -> None:
         self.workflows = tuple(workflows)
         if not self.workflows:
@@ -83,6 +87,14 @@ class Runner:
                 raise ConfigurationError(
                     f"no step asks for an executor {place!r}: there are {', '.join(EXECUTORS)}"
                 )
+        chosen: dict[str, Executor] = {
+            "async": AsyncExecutor(),
+            "thread": ThreadExecutor(),
+            "process": ProcessExecutor(),
+            **(executors or {}),
+        }
+        if codec is not None:
+            chosen = {place: EncodingExecutor(each, codec) for place, each in chosen.items()}
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self.queues = tuple(queues or _queues_of(self.workflows))
         self._options = Options(
@@ -96,12 +108,8 @@ class Runner:
             concurrency=concurrency,
             grace=grace,
             coordination=coordination or EventDriven(),
-            executors={
-                "async": AsyncExecutor(),
-                "thread": ThreadExecutor(),
-                "process": ProcessExecutor(),
-                **(executors or {}),
-            },
+            executors=chosen,
+            codec=codec,
         )
         if not worker.loading_main:  # where the runner is made again, only to find a function
             _check_executors(self._options)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pgtasker.codec import Codec
 from pgtasker.runner.coordination import Coordination, Rhythm
 from pgtasker.runner.execution import Executions
 from pgtasker.runner.executors import Executor
@@ -36,6 +37,7 @@ class Options:
     grace: float
     coordination: Coordination
     executors: Mapping[str, Executor]
+    codec: Codec | None
 
 
 class Shared:
