@@ -32,6 +32,7 @@ def tuned_against(place: Place, times: int) -> Measured:
         ):
             seen.conn.execute("set statement_timeout = 0; set lock_timeout = 0")
             seen.conn.execute("set default_transaction_isolation = 'read committed'")
+            seen.conn.execute("set idle_in_transaction_session_timeout = 0")
             fleet.start(3)
             fleet.ready()
             with Load(dsn, place.seed, pause=0.01, seconds=0.01, tasks=100) as load:
