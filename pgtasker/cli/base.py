@@ -20,8 +20,10 @@ import psycopg
 
 import pgtasker
 from pgtasker.client import Client
+from pgtasker.codec import Codec
 from pgtasker.dsn import connection_string, resolve_dsn, resolve_schema, shown
-from pgtasker.errors import EngineError, PgtaskerError, one_line
+from pgtasker.errors import ConfigurationError, EngineError, PgtaskerError, one_line
+from pgtasker.importing import import_function
 from pgtasker.rows import TaskStep
 from pgtasker.service.logs import redactor
 
@@ -41,7 +43,21 @@ class Settings:
 
     def client(self) -> Client:
         """A client, to be closed by the caller."""
-        return Client(self.dsn, schema=self.schema)
+        return Client(self.dsn, schema=self.schema, codec=self.codec())
+
+    def codec(self) -> Codec | None:
+        """What PGTASKER_CODEC names, as module:function, makes it; None if nothing is named."""
+        path = os.environ.get("PGTASKER_CODEC")
+        if not path:
+            return None
+        try:
+            codec: Codec = import_function(path)()
+        except Exception as error:
+            raise ConfigurationError(f"PGTASKER_CODEC={path}: {one_line(error)}") from error
+        for method in ("encode", "decode"):
+            if not callable(getattr(codec, method, None)):
+                raise ConfigurationError(f"PGTASKER_CODEC={path}: there is no method {method}")
+        return codec
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection for what is no call of the SQL surface."""

@@ -66,6 +66,7 @@ class Options:
             replace=self.replace,
             coordination=self.strategy(),
             executors={"process": ProcessExecutor(self.workers)},
+            codec=settings.codec(),
         )
 
     def strategy(self) -> Coordination:
