@@ -1,4 +1,7 @@
 -- _lock_task: what a whole-task operation locks: all steps of the task ascending, then the task.
+--
+-- Under repeatable read whoever waited for a lock goes on with its old snapshot, unless the row was
+-- written: then it is told to try again. So there the steps are written as they are.
 
 create function _lock_task(task_id bigint)
 returns tasks
@@ -16,6 +19,11 @@ begin
     where step.task_id = _lock_task.task_id
     order by step.workflow_step_id
     for update;
+    if current_setting('transaction_isolation') = 'repeatable read' then
+        update workflow_steps step
+        set due_at = step.due_at
+        where step.task_id = _lock_task.task_id;
+    end if;
     select task.*
     into v_task
     from tasks task
