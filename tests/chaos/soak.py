@@ -11,7 +11,7 @@ import psycopg
 
 from ..support.invariants import assert_kept
 from .connections_fail import terminate_one
-from .fleet import Fleet, Load
+from .fleet import Fleet, Load, Runner
 from .place import Measured, Place, Witness, witness
 from .servers import Server
 
@@ -118,9 +118,9 @@ def _hot_bytes(seen: Witness) -> int:
     )
 
 
-def _memory(runner: object) -> int:
+def _memory(runner: Runner) -> int:
     """The resident bytes of a runner's process."""
-    status = Path(f"/proc/{runner.process.pid}/statm")  # type: ignore[attr-defined]
+    status = Path(f"/proc/{runner.process.pid}/statm")
     try:
         return int(status.read_text().split()[1]) * 4096
     except (OSError, IndexError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -32,7 +32,7 @@ def test_every_state_of_a_step_keeps_every_promise(db: Session, state: str):
 
 
 @pytest.fixture
-def broken(own_database: Database) -> Iterator[Session]:
+def broken(own_database: Database) -> Session:
     """A session to which no trigger applies, in a database with a bit of everything."""
     db = own_database.main
     if not db.one("select rolsuper from pg_roles where rolname = current_user"):
