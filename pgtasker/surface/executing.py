@@ -47,7 +47,7 @@ def advance(runner_id: int, outcomes: Sequence[str], max_steps: int) -> Call[Adv
     """Report outcomes, each as JSON text, and claim up to max_steps steps."""
     document = Jsonb(outcomes, dumps=lambda texts: "[" + ",".join(texts) + "]")
     return function(
-        "advance",
+        "advance_json",
         _read_advance,
         "lost, claimed::text",
         runner_id=runner_id,
