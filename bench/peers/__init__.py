@@ -1,0 +1,1 @@
+"""Other engines, measured beside this one in the same run."""
