@@ -17,7 +17,15 @@ import psycopg
 
 from pgtasker.doctor.base import OK, PROBLEM, WARNING, Check, Finding, Level, Patient
 from pgtasker.doctor.connecting import clocks, notifications, pooler
-from pgtasker.doctor.install import code, consistency, installed, privileges, queues, runners
+from pgtasker.doctor.install import (
+    code,
+    consistency,
+    installed,
+    locks,
+    privileges,
+    queues,
+    runners,
+)
 from pgtasker.doctor.server import autovacuum, connections, durability, sessions, version
 from pgtasker.doctor.vacuum import dead_rows, prepared, slots, standbys, transactions, wraparound
 from pgtasker.dsn import connection_string, shown
@@ -45,6 +53,7 @@ INSTALL: tuple[tuple[str, Check], ...] = (
     ("privileges", privileges),
     ("dead rows", dead_rows),
     ("runners", runners),
+    ("session locks", locks),
     ("queues", queues),
     ("consistency", consistency),
 )

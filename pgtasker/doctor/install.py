@@ -116,6 +116,21 @@ def runners(patient: Patient) -> Iterator[Result]:
     yield OK, f"{len(live)} live, with {sum(runner.held_steps for runner in live)} steps", ""
 
 
+def locks(patient: Patient) -> Iterator[Result]:
+    """A runner whose session lock is its own is missed within seconds, others after a lease."""
+    table = sql.Identifier(patient.schema, "runners").as_string(None)
+    rows = patient.ask(
+        f"select name from {table}"
+        " where ended_at is null and (lock_pid is null or not lock_trusted) order by runner_id"
+    )
+    if rows:
+        text = f"the lease alone decides about {some([name for (name,) in rows])}"
+        advice = "let these runners connect without a pooler, if their loss is to be noticed sooner"
+        yield WARNING, text, advice
+    else:
+        yield OK, "every live runner holds its own", ""
+
+
 def queues(patient: Patient) -> Iterator[Result]:
     queues = patient.call(surface.list_queues())
     waiting = [queue for queue in queues if queue.depth]

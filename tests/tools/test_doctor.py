@@ -42,7 +42,7 @@ def test_a_healthy_install_is_healthy(database: Database) -> None:
     findings = examined(database)
     lacks = {"autovacuum", "durability", "code"}
     assert {each.check for each in findings if each.level != "ok"} == lacks
-    assert len({each.check for each in findings}) == 21
+    assert len({each.check for each in findings}) == 22
     assert all(each.advice for each in findings if each.level != "ok")
 
 
@@ -286,6 +286,15 @@ def test_work_that_nobody_does_is_told(database: Database) -> None:
     db.claim(1)
     only(found(database, "queues"), "ok")
     only(found(database, "runners"), "ok", "1 live, with 1 steps")
+
+
+def test_runners_that_share_a_connection_are_told(database: Database) -> None:
+    """As soon as a heartbeat comes from another session than the one that holds the lock."""
+    db, other = database.main, database.connect("other")
+    runner = db.register(name="pooled")
+    only(found(database, "session locks"), "ok", "holds its own")
+    other.call("heartbeat", runner_id=runner)
+    only(found(database, "session locks"), "warning", "the lease alone", "pooled", "pooler")
 
 
 def test_a_broken_rule_is_told(database: Database) -> None:
