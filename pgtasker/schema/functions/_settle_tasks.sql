@@ -50,14 +50,20 @@ begin
 
     select
         array_agg(fact.task_id) filter (where not fact.is_open) as done,
-        array_agg(fact.task_id) filter (where fact.is_open and fact.can_go_on) as alive,
-        array_agg(fact.task_id) filter (where fact.is_open and not fact.can_go_on) as stuck
+        array_agg(fact.task_id) filter (where fact.state = 'error' and fact.goes_on) as revived,
+        array_agg(fact.task_id) filter (
+            where fact.state <> 'in_progress' and not fact.is_open
+        ) as unstarted,
+        array_agg(fact.task_id) filter (where not fact.goes_on) as stuck
     into v_fact
     from (
         select
             task.task_id,
+            task.state,
             step.is_open is not null as is_open,
-            task.failures = 0 or _task_can_go_on(task.task_id) as can_go_on
+            step.is_open is null
+                or task.failures = 0
+                or _task_can_go_on(task.task_id) as goes_on
         from tasks task
         left join lateral (
             -- From the last step backwards: an open one is found at once while tasks run in order.
@@ -75,8 +81,8 @@ begin
         where task.task_id = any (_settle_tasks.stalled) and not task.complete
         offset 0
     ) fact;
-    perform _move_tasks('error', 'pending', v_fact.done || v_fact.alive);
-    perform _move_tasks('pending', 'in_progress', v_fact.done || _settle_tasks.started);
+    perform _move_tasks('error', 'pending', v_fact.revived);
+    perform _move_tasks('pending', 'in_progress', v_fact.unstarted || _settle_tasks.started);
     perform _move_tasks('in_progress', 'complete', v_fact.done);
     perform _move_tasks('pending', 'error', v_fact.stuck);
     perform _move_tasks('in_progress', 'error', v_fact.stuck);

@@ -44,19 +44,17 @@ begin
 
     update task_transitions log
     set most_recent = false
-    from (
-        select found.ctid as place
-        from entered given
-        cross join lateral (
-            select earlier.ctid
-            from task_transitions earlier
-            where earlier.task_id = given.task_id
-                and earlier.sort_key = given.sort_key - 1
-            offset 0
-        ) found
-        where given.sort_key > 1
-    ) previous
-    where log.ctid = previous.place;
+    from entered
+    where log.task_id = any (array(select given.task_id from entered given))
+        and log.sort_key = any (
+            array(
+                select distinct given.sort_key - 1
+                from entered given
+                where given.sort_key > 1
+            )
+        )
+        and log.task_id + 0 = entered.task_id
+        and log.sort_key + 0 = entered.sort_key - 1;
 
     perform _refuse(
         format('task %s cannot be %s', entered.task_id, entered.to_state),
