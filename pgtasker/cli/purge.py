@@ -1,12 +1,13 @@
 """`purge`: finished tasks that are old are removed, now.
 
-Responsible for asking before history is lost, and for calling again until nothing is left to go.
-What goes is decided by `purge_tasks`.
+Responsible for asking before history is lost, for calling again until nothing is left to go, and
+for leaving the server to others in between. What goes is decided by `purge_tasks`.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from datetime import timedelta
 
 import click
@@ -14,7 +15,11 @@ import click
 from pgtasker.cli.base import Refused, Settings, database_options
 from pgtasker.cli.times import age
 
-AT_ONCE = 5_000  # tasks in one transaction: less than a second
+AT_ONCE = 500  # tasks in one transaction: a few hundredths of a second
+PAUSE = 4  # times as long as it took
+
+
+pause = time.sleep
 
 
 @click.command()
@@ -24,10 +29,11 @@ AT_ONCE = 5_000  # tasks in one transaction: less than a second
     callback=age,
     help="Whatever is over for so long, as in 30d; else what is kept no longer.",
 )
+@click.option("--fast", is_flag=True, help="Without pauses, whatever else the server has to do.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @database_options
 @click.pass_obj
-def purge(settings: Settings, older_than: timedelta | None, yes: bool) -> None:
+def purge(settings: Settings, older_than: timedelta | None, fast: bool, yes: bool) -> None:
     """Remove finished tasks that are old, with their history.
 
     Without --older-than those go that are kept no longer than their workflow or the setting
@@ -42,6 +48,12 @@ def purge(settings: Settings, older_than: timedelta | None, yes: bool) -> None:
             raise Refused("nothing was removed")
     purged = 0
     with settings.client() as client:
-        while removed := client.purge_tasks(older_than, max_tasks=AT_ONCE):
+        while True:
+            begun = time.monotonic()
+            removed = client.purge_tasks(older_than, max_tasks=AT_ONCE)
             purged += removed
+            if removed < AT_ONCE:
+                break
+            if not fast:
+                pause(PAUSE * (time.monotonic() - begun))
     click.echo(f"purged {purged} task{'' if purged == 1 else 's'}")

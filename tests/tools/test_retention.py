@@ -85,8 +85,10 @@ def test_a_client_purges(database: Database) -> None:
 def test_the_command_purges_until_nothing_is_left(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In transactions of a bounded size; what is not over stays."""
+    """In transactions of a bounded size, with pauses for others; what is not over stays."""
+    pauses: list[float] = []
     monkeypatch.setattr(sys.modules["pgtasker.cli.purge"], "AT_ONCE", 2)
+    monkeypatch.setattr(sys.modules["pgtasker.cli.purge"], "pause", pauses.append)
     db = database.main
     db.define("a")
     kept = db.start()
@@ -94,6 +96,11 @@ def test_the_command_purges_until_nothing_is_left(
     result = purge(database, "--older-than", "30d", "--yes")
     assert (result.exit_code, result.output) == (0, "purged 5 tasks\n")
     assert db.column("select task_id from tasks") == [kept]
+    assert len(pauses) == 2
+    assert all(seconds > 0 for seconds in pauses)
+    finished(database, *["flow"] * 5, days=31)
+    assert purge(database, "--older-than", "30d", "--yes", "--fast").output == "purged 5 tasks\n"
+    assert len(pauses) == 2
 
 
 def test_the_command_goes_by_retention(database: Database) -> None:
