@@ -511,11 +511,13 @@ def test_a_thread_that_timed_out_keeps_its_place_too():
 
     def work(step: Step) -> None:
         begun.append(step.claim_id)
-        may_end.wait()
+        if step.claim_id == 1:
+            step.extend(timeout=0.01)
+        may_end.wait(PATIENCE)
 
     async def scenario() -> None:
         bench = Bench(work, concurrency=1)
-        bench.executions.begin(claim(claim_id=1, timeout=0.01))
+        bench.executions.begin(claim(claim_id=1, timeout=PATIENCE))
         bench.executions.begin(claim(claim_id=2))
         await bench.until(lambda: bench.reports.claims == [1])
         assert begun == [1]
@@ -669,5 +671,64 @@ def test_closing_waits_for_coroutines_that_clean_up_and_for_no_thread():
             assert await bench.executions.close(patience) == left
         assert cleaned == [True]
         may_end.set()
+
+    run(scenario)
+
+
+def test_what_hangs_in_threads_keeps_no_other_attempt_waiting():
+    """Each attempt has a thread that nobody else uses meanwhile, whatever the others do."""
+    may_end = threading.Event()
+
+    def work(context: int) -> int:
+        if context % 2:
+            may_end.wait(PATIENCE)
+        return context
+
+    async def scenario() -> None:
+        bench = Bench(work)
+        for number in range(40):
+            bench.executions.begin(claim(claim_id=number, context=number))
+        await bench.until(lambda: len(bench.reports) == 20)
+        assert sorted(bench.reported()) == list(range(0, 40, 2))
+        may_end.set()
+        await bench.until(lambda: len(bench.reports) == 40)
+        assert {each["results"] for each in bench.reported().values()} == set(range(40))
+
+    run(scenario)
+
+
+def test_no_more_threads_are_started_than_attempts_run_at_once():
+    """A thread takes the next attempt when it has done with one."""
+
+    def work() -> int:
+        return threading.get_ident()
+
+    async def scenario() -> None:
+        bench = Bench(work, slots=3)
+        for number in range(100):
+            bench.executions.begin(claim(claim_id=number))
+        await bench.until(lambda: len(bench.reports) == 100)
+        assert len({each["results"] for each in bench.reported().values()}) <= 3
+
+    run(scenario)
+
+
+def test_an_executor_that_was_closed_serves_again():
+    """What a handler that hangs has left behind takes nothing from the attempts that follow."""
+    may_end = threading.Event()
+
+    async def scenario() -> None:
+        threads = ThreadExecutor()
+        bench = Bench(lambda: may_end.wait(), executors={"thread": threads})
+        bench.executions.begin(claim(claim_id=1))
+        await reached(lambda: bench.lines.named("step began"))
+        bench.executions.release()
+        assert await bench.executions.close(PATIENCE) == 0
+        bench = Bench(lambda: "done", executors={"thread": threads})
+        for number in (2, 3):
+            bench.executions.begin(claim(claim_id=number))
+        await bench.until(lambda: len(bench.reports) == 2)
+        may_end.set()
+        await bench.executions.close(PATIENCE)
 
     run(scenario)
