@@ -58,6 +58,10 @@ class Runner:
     meanwhile. So a step with a limit had better have a queue of its own, and a runner whose
     `concurrency` is not much more than the limit.
 
+    While handlers take no longer than a claim, so many more steps are claimed as will end during
+    the next one: up to four for each slot, 200 in all. What finds no slot within 0.2 s goes back,
+    and the attempt does not count.
+
     Raises ConfigurationError, or WorkflowError for a step that its executor cannot execute.
     """
 
