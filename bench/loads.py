@@ -175,7 +175,7 @@ def idle_fleet(dsn: str, size: float) -> list[Comparison]:
             runners.running(dsn, processes=processes, runners=each) as crew,
         ):
             time.sleep(3.0)
-            seconds = 20.0
+            seconds = max(1.0, 20 * size)
             before = _commits(conn), fleet.server_cpu(conn), crew.cpu()
             time.sleep(seconds)
             after = _commits(conn), fleet.server_cpu(conn), crew.cpu()

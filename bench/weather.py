@@ -31,7 +31,7 @@ def old_transaction(dsn: str, size: float) -> Run:
     with engine.connect(dsn) as conn:
         mark = Mark.of(conn)
         creating.create(conn, "linear", 4_000)
-        for side, seconds in (("without", last + 10), ("with", 4 * last)):
+        for side, seconds in (("without", 1.5 * last), ("with", 4 * last)):
             with _snapshot(dsn, side == "with"):
                 calls = [(dsn, BATCH, seconds, last)] * CLIENTS
                 run[f"steps/s {side} an old transaction"] = sum(fleet.together(bare.churn, calls))
@@ -55,7 +55,7 @@ def _snapshot(dsn: str, held: bool) -> Iterator[None]:
 def many_claimers(dsn: str, size: float) -> Run:
     """Steps a second by ever more connections, ten to a call."""
     run: Run = {}
-    seconds = max(2, scaled(4, size))
+    seconds = scaled(4, size)
     with engine.connect(dsn) as conn:
         for number in CLAIMERS:
             missing = 4_000 * seconds - engine.value(conn, LIVELY)

@@ -78,7 +78,7 @@ def work_off(
         used, steps = fleet.own_cpu(), 0
         while True:
             reported = len(claimed)
-            wanted = batch if steps + reported < most else 0
+            wanted = int(min(batch, most - steps - reported))
             claimed = advance(conn, runner_id, outcomes_of(claimed), wanted)
             if reported:
                 steps += reported
