@@ -169,7 +169,8 @@ def idle_fleet(dsn: str, size: float) -> list[Comparison]:
     """One idle runner against a hundred in two processes: transactions on the server, CPU, pickup
     latency."""
     sides = []
-    for processes, each in ((1, 1), (2, scaled(RUNNERS, size) // 2)):
+    half = scaled(RUNNERS // 2, size)
+    for processes, each in ((1, 1), (2, half)):
         with (
             engine.connect(dsn) as conn,
             runners.running(dsn, processes=processes, runners=each) as crew,
@@ -184,7 +185,7 @@ def idle_fleet(dsn: str, size: float) -> list[Comparison]:
         latencies = [1000 * each for each in crew.latencies]
         sides.append([*idle[:1], *(100 * each for each in idle[1:]), statistics.median(latencies)])
     names = ("transactions/s", "server, % of a CPU", "runners, % of a CPU", "pickup, p50, ms")
-    fleet_of = f"{2 * (scaled(RUNNERS, size) // 2)} idle runners, instead of one"
+    fleet_of = f"{2 * half} idle runners, instead of one"
     return [
         Comparison(fleet_of, name, usual, other)
         for name, usual, other in zip(names, *sides, strict=True)

@@ -12,12 +12,12 @@ from bench import engine
 
 COUNT = """
     select
-        (select count(*) from tasks where task_id > %(task)s and complete),
-        (select count(*) from tasks where task_id > %(task)s and not complete),
-        (select count(*) from task_transitions where task_id > %(task)s),
-        count(*),
-        count(*) filter (where log.transitions <> 2),
-        coalesce(sum(log.transitions), 0)
+        (select count(*) from tasks where task_id > %(task)s and complete) as complete,
+        (select count(*) from tasks where task_id > %(task)s and not complete) as incomplete,
+        (select count(*) from task_transitions where task_id > %(task)s) as task_rows,
+        count(*) as steps,
+        count(*) filter (where log.transitions <> 2) as odd_steps,
+        coalesce(sum(log.transitions), 0) as step_rows
     from (
         select count(*) as transitions
         from workflow_step_transitions
@@ -47,10 +47,11 @@ class Mark:
     def require(self, conn: engine.Connection, *, tasks: int, steps: int) -> None:
         """So many tasks of so many steps each were started since, and every one is complete: two
         rows in the log for each task and each step."""
-        row = conn.execute(COUNT, {"task": self.task, "step": self.step}).fetchone()
+        found = conn.execute(COUNT, {"task": self.task, "step": self.step}).fetchone()
+        assert found is not None
         expected = (tasks, 0, 2 * tasks, tasks * steps, 0, 2 * tasks * steps)
-        if row != expected:
-            raise NotDoneError(f"the log has {row}, not {expected}")
+        if tuple(found) != expected:
+            raise NotDoneError(f"the log has {tuple(found)}, not {expected}")
 
 
 def require_consistency(conn: engine.Connection) -> None:
