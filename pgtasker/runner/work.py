@@ -1,8 +1,8 @@
 """The work connection: what was claimed and what ended.
 
-Responsible for reporting what ended and claiming what fits into the free slots, both with one
-`advance`. What ends while an `advance` is under way goes with the next one; nothing waits for a
-timer. Also for noticing that one pass is over.
+Responsible for reporting what ended and claiming what fits into the free slots, or a little ahead
+of them, both with one `advance`. What ends while an `advance` is under way goes with the next one;
+nothing waits for a timer. Also for noticing that one pass is over.
 """
 
 from __future__ import annotations
