@@ -187,6 +187,10 @@ def main() -> None:
         after = _baseline(server)
     where["machine"] += f", after {os.getloadavg()[0]:.1f}"
     where["baseline"] = f"{_range(before)} rows/s before, {_range(after)} after: {BASELINE}"
+    where["clients"] = (
+        f"{lines.CLIENTS} bare clients, {lines.BATCH} steps at a time; 2 processes with a `Runner` "
+        f"each, concurrency {lines.CONCURRENCY}; latencies with one `Runner` and its defaults"
+    )
     where["runs"] = f"medians of {given.runs}, sizes x {given.size:g}"
     if finished:
         where["history"] = f"{asked.finished:,} finished tasks of five shapes, on average 6.8 steps"

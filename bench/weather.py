@@ -30,7 +30,7 @@ def old_transaction(dsn: str, size: float) -> Run:
     last = scaled(30, size)
     with engine.connect(dsn) as conn:
         mark = Mark.of(conn)
-        creating.create(conn, "linear", 4_000)
+        creating.create(conn, "linear", max(500, scaled(4_000, size)))
         for side, seconds in (("without", 1.5 * last), ("with", 4 * last)):
             with _snapshot(dsn, side == "with"):
                 calls = [(dsn, BATCH, seconds, last)] * CLIENTS
