@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
-from pgtasker import Workflow
+import pytest
+
+from pgtasker import Workflow, surface
+from pgtasker.rows import ClaimedStep
 from pgtasker.runner.handlers import Handlers, arguments, missing
 from pgtasker.runner.outcomes import completed
 from pgtasker.runner.reports import Reports
@@ -104,3 +108,27 @@ def test_a_step_of_which_not_even_the_failure_is_taken_goes_back():
     for _ in range(2):
         reports.refused(reports.batch(), ValueError("no room"))
     assert json.loads(reports.batch()[1])["outcome"] == "release"
+
+
+@pytest.mark.parametrize("context", [{"a": [1, 2.5, None, "ä"]}, 2**70, -1.5e-400])
+def test_claims_are_read_as_the_standard_library_reads_them(context: Any):
+    """Field by field; `timeout` is in seconds, whatever form its number has."""
+    given = claim(context=context, dependency_results={"parent": context}, tags=["a"], timeout=30)
+    text = json.dumps([asdict(given), asdict(claim(claim_id=2))])
+    assert ClaimedStep.read_all(text) == [given, claim(claim_id=2)]
+    assert ClaimedStep.read_all("[]") == []
+
+
+def test_a_number_beyond_all_bounds_stops_no_runner():
+    """jsonb holds what no float does; the attempt gets what the standard library makes of it."""
+    text = json.dumps([asdict(claim(context="HUGE"))]).replace('"HUGE"', "1" + "0" * 400 + ".5")
+    [read] = ClaimedStep.read_all(text)
+    assert read == claim(context=float("inf"))
+
+
+def test_a_call_is_sent_as_it_is_composed():
+    """Composed once for each schema, whatever the arguments."""
+    for schema in ("pgtasker", 'My "Flows"'):
+        for number in (1, 2):
+            call = surface.advance(number, [], number)
+            assert call.sent(schema) == call.query(schema).as_bytes()
