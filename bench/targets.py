@@ -194,7 +194,7 @@ def main() -> None:
     where["runs"] = f"medians of {given.runs}, sizes x {given.size:g}"
     if finished:
         where["history"] = f"{asked.finished:,} finished tasks of five shapes, on average 6.8 steps"
-    document = targets_report.document(where, ROWS, found)
+    document = targets_report.document(where, ROWS, found, _spread(before + after))
     print(document)
     results = given.results or (decisions.RESULTS if whole else None)
     if results:
@@ -205,6 +205,10 @@ def main() -> None:
 
 def _baseline(server: str) -> list[float]:
     return [baseline.rows_per_second(server, 2) for _ in range(3)]
+
+
+def _spread(rates: Sequence[float]) -> float:
+    return (max(rates) - min(rates)) / statistics.median(rates)
 
 
 def _range(rates: Sequence[float]) -> str:

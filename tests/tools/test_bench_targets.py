@@ -111,8 +111,10 @@ def test_the_document_shows_targets_beside_figures() -> None:
     document = targets_report.document({"server": "this one"}, rows, [measured])
     assert "| how fast | 100 steps/s | **89.5** | 80 to 99 | 0.58 |" in document
     assert "| how soon | 10 ms | 9.25 | 9 to 9.5 | 1.00 |" in document
-    assert "1 of 2 targets met, 0 below half of the target." in document
-    assert "1 of 2 are within 10 %" in document
+    assert "| 10 % worse | **42 % worse** | how fast | 1 of 2 within |" in document
+    assert "1 of 3 targets met, 1 below half of the target." in document
+    noisy = targets_report.document({}, rows, [measured], spread=0.5)
+    assert "| 50 % worse | 42 % worse | how fast | 2 of 2 within |" in noisy
     kept = json.loads(targets_report.record({"server": "this one"}, rows, [measured]))
     assert [row["figure"] for row in kept["rows"]] == [89.5, 9.25]
     assert kept["lines"][0]["runs"] == runs
