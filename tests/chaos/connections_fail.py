@@ -160,7 +160,7 @@ def pooled(place: Place, times: int) -> Measured:
             most = f", takeover by lease after {max(took):.1f} s of {lease:g}" if took else ""
             return Measured(
                 f"{times} restarts of PgBouncer, {len(started):,} tasks{most}; nothing lost",
-                not took or max(took) <= lease + 2,
+                not took or max(took) <= lease,
             )
     finally:
         pooler.close()
