@@ -24,7 +24,10 @@ STEPS = 24_000  # of a usual load
 MANY = 50  # queues, priorities
 RUNNERS = 100
 COMMITS = "select xact_commit from pg_stat_database where datname = current_database()"
-CALLS = "select coalesce(sum(calls), 0) from pg_stat_statements"
+TABLES = """
+    select quote_ident(relname) from pg_class
+    where relnamespace = current_schema()::regnamespace and relkind = 'r'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +159,13 @@ def settings(dsn: str, size: float) -> list[Comparison]:
 
 @contextmanager
 def _autovacuum(conn: engine.Connection, setting: str) -> Iterator[None]:
-    conn.execute(f"alter system set autovacuum = {setting}".encode())
-    conn.execute("select pg_reload_conf()")
-    try:
-        yield
-    finally:
-        conn.execute("alter system reset autovacuum")
-        conn.execute("select pg_reload_conf()")
+    """Of the tables of this install, as long as the block lasts."""
+    tables = [name for (name,) in conn.execute(TABLES).fetchall()]
+    for table in tables:
+        conn.execute(f"alter table {table} set (autovacuum_enabled = {setting})".encode())
+    yield
+    for table in tables:
+        conn.execute(f"alter table {table} reset (autovacuum_enabled)".encode())
 
 
 def idle_fleet(dsn: str, size: float) -> list[Comparison]:

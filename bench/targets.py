@@ -131,18 +131,11 @@ def _with_history(server: str, asked: history.History) -> Iterator[str]:
     with engine.install(server) as dsn:
         lines.prepare(dsn)
         with engine.connect(dsn) as conn:
-            _be_durable(conn, False)
+            conn.execute("set synchronous_commit = off")  # of this session alone
             history.fill(conn, asked)
             conn.execute("vacuum (analyze)")
-            _be_durable(conn, True)
             conn.execute("checkpoint")
         yield dsn
-
-
-def _be_durable(conn: engine.Connection, durable: bool) -> None:
-    """Nothing that is measured runs while it is off."""
-    conn.execute(f"alter system set fsync = {'on' if durable else 'off'}".encode())
-    conn.execute("select pg_reload_conf()")
 
 
 def _shown(measured: Measured) -> str:
