@@ -160,7 +160,7 @@ comment on column workflow_step_transitions.due_at is
     'the timeout of an attempt.';
 
 create type _step_changes as (
-    steps bigint,
+    refused bigint,
     unqueued bigint[],
     begun_tasks bigint[],
     satisfied bigint[],
@@ -171,7 +171,7 @@ create type _step_changes as (
 );
 
 comment on type _step_changes is
-    'What changed with a batch of step transitions: how many steps, and ids (null: none) of steps '
-    'that left the queue; tasks of attempts that began; steps that satisfy their children; steps '
-    'that go back to wait; steps that may change the failures of their task; tasks of steps that '
-    'ended, by an attempt and otherwise.';
+    'What changed with a batch of step transitions: how many do not follow, and ids (null: none) '
+    'of steps that left the queue; tasks of attempts that began; steps that satisfy children; '
+    'steps that go back to wait; steps that may change the failures of their task; tasks of steps '
+    'that ended, by an attempt and otherwise.';

@@ -17,16 +17,17 @@ as $$
 declare
     v_runner runners := _require_runner(_advance.runner_id);
     v_reports boolean := coalesce(_advance.outcomes, '[]') <> '[]';
+    v_claiming text;
 begin
     perform _check_max_steps(_advance.max_steps);
     lost := '{}';
     if v_reports then
         perform _check_outcomes(_advance.outcomes);
         if _advance.max_steps > 0 then
-            perform set_config('pgtasker.claiming', v_runner.queues::text, true);
+            v_claiming := set_config('pgtasker.claiming', v_runner.queues::text, true);
         end if;
         lost := _report_outcomes(_bounded_outcomes(_advance.outcomes));
-        perform set_config('pgtasker.claiming', '', true);
+        v_claiming := set_config('pgtasker.claiming', '', true);
     end if;
     step_ids := _claim(v_runner, _advance.max_steps, v_reports);
 end;

@@ -20,6 +20,7 @@ declare
     v_freed_tasks bigint[] := '{}';
     v_started bigint[];
     v_over bigint;
+    v_stalled bigint[] := '{}';
     v_failed bigint[];
     v_delta integer[];
 begin
@@ -45,17 +46,18 @@ begin
             perform _refuse_state('task', v_over, 'run a step of', 'over', 'unfinished');
         end if;
     end if;
-    perform _enqueue(v_freed || changes.back);
+    if v_freed <> '{}' or changes.back is not null then
+        perform _enqueue(v_freed || changes.back);
+    end if;
     if changes.counted is not null then
         select array_agg(change.task_id), array_agg(change.delta)
         into v_failed, v_delta
         from _failure_changes(changes.counted) change;
     end if;
-    perform _settle_tasks(
-        coalesce(v_started, '{}'),
+    if changes.ended_tasks is not null or changes.moved_tasks is not null then
         -- What ran and freed a child leaves a live task alive; what a person finished may wake a
         -- task that was over.
-        array(
+        v_stalled := array(
             (
                 select unnest(changes.ended_tasks)
                 except
@@ -63,10 +65,16 @@ begin
             )
             union
             select unnest(changes.moved_tasks)
-        ),
-        coalesce(v_failed, '{}'),
-        v_delta
-    );
+        );
+    end if;
+    if v_started is not null or v_failed is not null or v_stalled <> '{}' then
+        perform _settle_tasks(
+            coalesce(v_started, '{}'),
+            v_stalled,
+            coalesce(v_failed, '{}'),
+            v_delta
+        );
+    end if;
 end;
 $$;
 

@@ -21,9 +21,6 @@ declare
     v_locked bigint[];
     v_fact record;
 begin
-    if _settle_tasks.started || _settle_tasks.stalled || _settle_tasks.changed = '{}' then
-        return;
-    end if;
     v_locked := array(
         select task.task_id
         from tasks task

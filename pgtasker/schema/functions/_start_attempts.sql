@@ -1,6 +1,6 @@
--- _start_attempts: steps that the caller has locked leave the queue and enter in_progress, each
--- under a fresh claim, by priority and position. Who took the row of a step out of the queue since
--- the caller looked (paused its task) had the step locked: what is not there is not started.
+-- _start_attempts: steps that the caller has locked enter in_progress, each under a fresh claim, by
+-- priority and position. Who took the row of a step out of the queue since the caller looked
+-- (paused its task) had the step locked: what is not there now is not started.
 
 create function _start_attempts(runner_id bigint, step_ids bigint[])
 returns bigint[]
@@ -18,12 +18,7 @@ declare
     v_now timestamptz := clock();
     v_started bigint[];
 begin
-    with waiting as (
-        delete from step_queue found
-        where found.workflow_step_id = any (_start_attempts.step_ids)
-        returning found.workflow_step_id, found.enqueued_at, found.priority, found.position
-    ),
-    step as materialized (
+    with step as materialized (
         select
             found.workflow_step_id, found.named_step_id, found.transition_count, found.state,
             found.attempts
@@ -46,8 +41,10 @@ begin
             step.state,
             'in_progress',
             step.attempts + 1
-        from waiting
-        join step on step.workflow_step_id = waiting.workflow_step_id
+        from step
+        join step_queue waiting
+            on waiting.workflow_step_id = any (_start_attempts.step_ids)
+            and waiting.workflow_step_id + 0 = step.workflow_step_id
         join named_steps named_step
             on named_step.named_step_id = any (array(select step.named_step_id from step))
             and named_step.named_step_id + 0 = step.named_step_id

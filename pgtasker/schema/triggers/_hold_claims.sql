@@ -17,38 +17,45 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-    v_margin interval := _setting_interval('timeout_margin');
+    v_follows boolean;
+    v_begins boolean;
+    v_margin interval;
     v_runners bigint[];
     v_claims bigint[];
 begin
-    with passed as (
-        update workflow_step_transitions log
-        set most_recent = false
-        from entered
-        where log.workflow_step_id = any (array(select given.workflow_step_id from entered given))
-            and log.sort_key = any (
-                array(
-                    select distinct given.sort_key - 1
-                    from entered given
-                    where given.sort_key > 1
+    select bool_or(entered.sort_key > 1), bool_or(entered.to_state = 'in_progress')
+    into v_follows, v_begins
+    from entered;
+    if v_follows then
+        with passed as (
+            update workflow_step_transitions log
+            set most_recent = false
+            from entered
+            where log.workflow_step_id = any (
+                    array(select given.workflow_step_id from entered given)
                 )
-            )
-            and log.workflow_step_id + 0 = entered.workflow_step_id
-            and log.sort_key + 0 = entered.sort_key - 1
-        returning log.to_state, log.runner_id, log.claim_id
-    )
-    select array_agg(distinct passed.runner_id), array_agg(passed.claim_id)
-    into v_runners, v_claims
-    from passed
-    where passed.to_state = 'in_progress';
-    if v_claims is not null then
+                and log.sort_key = any (
+                    array(
+                        select distinct given.sort_key - 1
+                        from entered given
+                        where given.sort_key > 1
+                    )
+                )
+                and log.workflow_step_id + 0 = entered.workflow_step_id
+                and log.sort_key + 0 = entered.sort_key - 1
+            returning log.to_state, log.runner_id, log.claim_id
+        )
+        select array_agg(distinct passed.runner_id), array_agg(passed.claim_id)
+        into v_runners, v_claims
+        from passed
+        where passed.to_state = 'in_progress';
         delete from step_claims held
         where held.runner_id = any (v_runners) and held.claim_id = any (v_claims);
     end if;
-
-    if not exists (select from entered where entered.to_state = 'in_progress') then
+    if v_begins is not true then
         return null;
     end if;
+
     perform _require_runner(claim.runner_id)
     from (
         select distinct entered.runner_id
@@ -56,24 +63,31 @@ begin
         where entered.to_state = 'in_progress'
         order by entered.runner_id
     ) claim;
-    -- A step that was claimed before needs a greater claim_id than it ever had.
-    perform _refuse(
-        format('claim_id %s of step %s is not new', entered.claim_id, entered.workflow_step_id),
-        'A claim_id is never used again: it tells a stale runner from the one that holds the step.',
-        'Leave claim_id out; the next one is filled in.',
-        'object_not_in_prerequisite_state'
-    )
-    from entered
-    cross join lateral (
-        select max(earlier.claim_id) as claim_id
-        from workflow_step_transitions earlier
-        where earlier.workflow_step_id = entered.workflow_step_id
-            and earlier.sort_key < entered.sort_key
-        offset 0
-    ) earlier
-    where entered.to_state = 'in_progress'
-        and entered.sort_key > 1
-        and entered.claim_id <= earlier.claim_id;
+    if v_follows then
+        -- A step that was claimed before needs a greater claim_id than it ever had.
+        perform _refuse(
+            format(
+                'claim_id %s of step %s is not new',
+                entered.claim_id,
+                entered.workflow_step_id
+            ),
+            'A claim_id is never used again: it tells a stale runner from the one that holds it.',
+            'Leave claim_id out; the next one is filled in.',
+            'object_not_in_prerequisite_state'
+        )
+        from entered
+        cross join lateral (
+            select max(earlier.claim_id) as claim_id
+            from workflow_step_transitions earlier
+            where earlier.workflow_step_id = entered.workflow_step_id
+                and earlier.sort_key < entered.sort_key
+            offset 0
+        ) earlier
+        where entered.to_state = 'in_progress'
+            and entered.sort_key > 1
+            and entered.claim_id <= earlier.claim_id;
+    end if;
+    v_margin := _setting_interval('timeout_margin');
     insert into step_claims (runner_id, claim_id, workflow_step_id, timeout_at)
     select
         entered.runner_id,

@@ -59,7 +59,7 @@ begin
             entered.from_state, entered.to_state, entered.attempt_counts
     )
     select
-        count(*),
+        (select count(*) from entered) - count(*),
         array_agg(workflow_step_id) filter (where from_state <> 'in_progress'),
         array_agg(task_id) filter (where to_state = 'in_progress'),
         array_agg(workflow_step_id) filter (where _step_satisfies_children(to_state)),
@@ -72,7 +72,7 @@ begin
             and (is_end or (from_state = 'error' and not attempt_counts)))
     into v_changes
     from projected;
-    if v_changes.steps <> (select count(*) from entered) then
+    if v_changes.refused > 0 then
         perform _explain_refused_steps(
             array(select entered::workflow_step_transitions from entered)
         );
