@@ -128,6 +128,7 @@ class Rhythm:
         self._coordination = coordination
         self._next = 0.0
         self._fruitless = 0
+        self._called = False  # since a look that is under way began
 
     def seconds(self, now: float) -> float:
         """How long until the next look; 0 if it is due."""
@@ -136,11 +137,16 @@ class Rhythm:
     def look(self) -> None:
         """Something may have become ready: look now."""
         self._next = 0.0
+        self._called = True
 
     def wake(self) -> None:
         """Somebody says that something is ready: look now, and again after short pauses."""
-        self._next = 0.0
+        self.look()
         self._fruitless = 0
+
+    def asked(self) -> None:
+        """A look begins: it may miss what is announced from now on."""
+        self._called = False
 
     def sleep(self, now: float, seconds: float) -> None:
         """Nothing can become ready for so long."""
@@ -150,7 +156,7 @@ class Rhythm:
         """Plan the next look after an answer."""
         if got:
             self._fruitless = 0
-        if got >= asked:
+        if got >= asked or self._called:
             self._next = 0.0
             return
         pause = self._coordination.pause(self._fruitless, self.poll_interval)

@@ -69,6 +69,7 @@ class Work:
             self._pace.sent(time.monotonic(), shared.executions.ended)
             asked = 0 if reports.one_by_one else self._free_slots(self._pace.expected)
             call = surface.advance(shared.runner_id, list(batch.values()), asked)
+            shared.rhythm.asked()
             try:
                 answer = await self._link.execute(call)
             except RunnerExpired:

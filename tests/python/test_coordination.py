@@ -52,6 +52,18 @@ def test_a_wake_up_starts_the_short_pauses_anew():
     assert rhythm.seconds(10.0) <= SHORT_PAUSES[0] + 1e-9
 
 
+def test_a_wake_up_during_a_look_is_not_lost():
+    """The look may have missed what was announced: the next one follows at once, and only one."""
+    rhythm = Rhythm(EventDriven())
+    rhythm.asked()
+    rhythm.wake()
+    rhythm.answered(10.0, asked=5, got=0)
+    assert rhythm.seconds(10.0) == 0
+    rhythm.asked()
+    rhythm.answered(10.0, asked=5, got=0)
+    assert rhythm.seconds(10.0) > 0
+
+
 def test_polling_looks_at_its_interval_and_does_not_listen():
     """However often it looked in vain, and whatever the install's interval."""
     polling = Polling(0.25)
