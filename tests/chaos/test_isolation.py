@@ -71,24 +71,8 @@ MEETINGS: dict[str, tuple[str, Callable[[Session, Any], Any], Callable[[Session,
 }
 
 
-# A row lock that changes nothing is no conflict there: who waited for it sees its old snapshot.
-MISSED = pytest.mark.xfail(
-    reason="under repeatable read a lock alone does not make the second fail"
-)
-MISSING = {"last finishers", "a success and the last failure"}
-
-CASES = [
-    pytest.param(
-        meeting,
-        level,
-        marks=MISSED if meeting in MISSING and level == "repeatable read" else (),
-    )
-    for meeting in MEETINGS
-    for level in LEVELS
-]
-
-
-@pytest.mark.parametrize(("meeting", "level"), CASES)
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("meeting", MEETINGS)
 def test_nothing_is_missed(own_database: Database, meeting: str, level: str):
     """The second waits for the first; it is done, or told to try again and then done."""
     edges, first, second = MEETINGS[meeting]

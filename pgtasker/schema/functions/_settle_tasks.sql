@@ -20,6 +20,7 @@ as $$
 declare
     v_locked bigint[];
     v_fact record;
+    v_moved integer;
 begin
     v_locked := array(
         select task.task_id
@@ -34,6 +35,12 @@ begin
     if v_locked = '{}' then
         return;
     end if;
+    if current_setting('transaction_isolation') = 'repeatable read' then
+        -- What another finisher did meanwhile is not in this snapshot: one of the two has to fail.
+        update tasks task
+        set failures = task.failures
+        where task.task_id = any (v_locked);
+    end if;
     if _settle_tasks.changed <> '{}' then
         update tasks task
         set failures = task.failures + change.delta
@@ -41,7 +48,7 @@ begin
         where task.task_id = change.task_id and task.task_id = any (v_locked);
     end if;
     if _settle_tasks.stalled = '{}' then
-        perform _move_tasks('pending', 'in_progress', v_locked);
+        v_moved := _move_tasks('pending', 'in_progress', v_locked);
         return;
     end if;
 
@@ -78,11 +85,11 @@ begin
         where task.task_id = any (_settle_tasks.stalled) and not task.complete
         offset 0
     ) fact;
-    perform _move_tasks('error', 'pending', v_fact.revived);
-    perform _move_tasks('pending', 'in_progress', v_fact.unstarted || _settle_tasks.started);
-    perform _move_tasks('in_progress', 'complete', v_fact.done);
-    perform _move_tasks('pending', 'error', v_fact.stuck);
-    perform _move_tasks('in_progress', 'error', v_fact.stuck);
+    v_moved := _move_tasks('error', 'pending', v_fact.revived);
+    v_moved := _move_tasks('pending', 'in_progress', v_fact.unstarted || _settle_tasks.started);
+    v_moved := _move_tasks('in_progress', 'complete', v_fact.done);
+    v_moved := _move_tasks('pending', 'error', v_fact.stuck);
+    v_moved := _move_tasks('in_progress', 'error', v_fact.stuck);
 end;
 $$;
 
