@@ -38,7 +38,6 @@ revoke execute on function
     _task_condition,
     _move_tasks,
     _settle_tasks,
-    _free_children,
     _failure_changes,
     _follow_step_changes,
     _fill_step_transition,

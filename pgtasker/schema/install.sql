@@ -65,7 +65,6 @@
 \ir functions/_task_condition.sql
 \ir functions/_move_tasks.sql
 \ir functions/_settle_tasks.sql
-\ir functions/_free_children.sql
 \ir functions/_failure_changes.sql
 \ir functions/_follow_step_changes.sql
 

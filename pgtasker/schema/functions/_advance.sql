@@ -18,11 +18,14 @@ declare
     v_runner runners := _require_runner(_advance.runner_id);
     v_reports boolean := coalesce(_advance.outcomes, '[]') <> '[]';
     v_claiming text;
+    v_outcomes integer;
 begin
-    perform _check_max_steps(_advance.max_steps);
+    if _advance.max_steps is null or _advance.max_steps not between 0 and 10000 then
+        perform _check_max_steps(_advance.max_steps);
+    end if;
     lost := '{}';
     if v_reports then
-        perform _check_outcomes(_advance.outcomes);
+        v_outcomes := _check_outcomes(_advance.outcomes);
         if _advance.max_steps > 0 then
             v_claiming := set_config('pgtasker.claiming', v_runner.queues::text, true);
         end if;

@@ -1,7 +1,8 @@
--- _check_outcomes: a batch is refused as a whole for what only a faulty runner sends.
+-- _check_outcomes: a batch is refused as a whole for what only a faulty runner sends. Returns
+-- how many outcomes there are.
 
 create function _check_outcomes(outcomes jsonb)
-returns void
+returns integer
 language plpgsql
 immutable
 set search_path from current
@@ -60,6 +61,7 @@ begin
             'Correct the runner; none of the outcomes was taken.'
         );
     end if;
+    return jsonb_array_length(outcomes);
 end;
 $$;
 

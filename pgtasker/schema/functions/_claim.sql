@@ -18,6 +18,7 @@ declare
     v_due boolean;
     v_step_ids bigint[];
     v_is_short boolean;
+    v_until timestamptz;
 begin
     if max_steps = 0 then
         return '{}';
@@ -43,7 +44,7 @@ begin
     end if;
     v_is_short := cardinality(v_step_ids) < max_steps;
     if v_is_short or runner.waiting_until is not null then
-        perform _mark_waiting(runner, v_is_short, v_step_ids = '{}' and not has_reported);
+        v_until := _mark_waiting(runner, v_is_short, v_step_ids = '{}' and not has_reported);
     end if;
     if not v_is_short
         and exists (select from runners sleeper where sleeper.waiting_until is not null)

@@ -29,17 +29,18 @@ declare
     v_created bigint[];
     v_keyed boolean := array_remove(_create_tasks.idempotency_keys, null) <> '{}';
 begin
-    perform _require(
-        'tags',
-        _create_tasks.tags is not null and array_position(_create_tasks.tags, null) is null
-    );
-    perform _refuse(
-        format('idempotency key of %s characters', length(given.idempotency_key)),
-        format('It starts with %s.', to_json(left(given.idempotency_key, 50))),
-        'Use 1 to 500 characters, for example a hash of what identifies the work.'
-    )
-    from unnest(_create_tasks.idempotency_keys) as given (idempotency_key)
-    where length(given.idempotency_key) not between 1 and 500;
+    if _create_tasks.tags is null or array_position(_create_tasks.tags, null) is not null then
+        perform _require('tags', false);
+    end if;
+    if v_keyed then
+        perform _refuse(
+            format('idempotency key of %s characters', length(given.idempotency_key)),
+            format('It starts with %s.', to_json(left(given.idempotency_key, 50))),
+            'Use 1 to 500 characters, for example a hash of what identifies the work.'
+        )
+        from unnest(_create_tasks.idempotency_keys) as given (idempotency_key)
+        where length(given.idempotency_key) not between 1 and 500;
+    end if;
     v_task_ids := array(
         select nextval(v_sequence)
         from generate_series(1, cardinality(_create_tasks.contexts))

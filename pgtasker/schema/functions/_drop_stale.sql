@@ -1,5 +1,5 @@
 -- _drop_stale: queue rows of steps that cannot be claimed leave the queue, a hundred of each queue
--- and priority at once. There are none but by somebody's hand; a claim that came short looks.
+-- and priority at once. There are none but by somebody's hand; a claim that finds nothing looks.
 
 create function _drop_stale(queues text[], priorities integer[], positions bigint[])
 returns void

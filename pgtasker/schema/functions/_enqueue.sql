@@ -1,9 +1,9 @@
 -- _enqueue: of the given steps, those that could run now or at a known time go to the queue.
 --
--- The caller has them locked. The only place that inserts into step_queue.
+-- The caller has them locked. The only place that inserts into step_queue. Returns how many.
 
 create function _enqueue(step_ids bigint[])
-returns void
+returns integer
 language plpgsql
 volatile
 set search_path from current
@@ -16,9 +16,10 @@ set jit = off
 as $$
 declare
     v_now timestamptz := clock();
+    v_enqueued integer;
 begin
     if coalesce(_enqueue.step_ids, '{}') = '{}' then
-        return;
+        return 0;
     end if;
     with step as materialized (
         select
@@ -50,6 +51,8 @@ begin
         and named_step.named_step_id + 0 = step.named_step_id
     where (task.paused or task.complete) is false
     order by step.workflow_step_id;
+    get diagnostics v_enqueued = row_count;
+    return v_enqueued;
 end;
 $$;
 

@@ -10,8 +10,10 @@ as $$
 declare
     v_found named_tasks;
 begin
-    perform _require('name', _find_workflow.name is not null);
-    perform _require('namespace', _find_workflow.namespace is not null);
+    if _find_workflow.name is null or _find_workflow.namespace is null then
+        perform _require('name', _find_workflow.name is not null);
+        perform _require('namespace', _find_workflow.namespace is not null);
+    end if;
     select named_task.*
     into v_found
     from named_tasks named_task

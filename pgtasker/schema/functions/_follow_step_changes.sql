@@ -1,18 +1,17 @@
 -- _follow_step_changes: what follows from transitions of steps: queue rows go and come, finished
 -- parents free their children, tasks start, end or fail. Steps and children are locked by whoever
--- inserted the transitions.
+-- inserted the transitions. Returns how many children became free.
 
 create function _follow_step_changes(changes _step_changes)
-returns void
+returns integer
 language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
-set enable_hashjoin = off
-set enable_nestloop = on
+set enable_hashjoin = on
+set enable_nestloop = off
 set enable_mergejoin = off
 set enable_seqscan = off
-set enable_bitmapscan = off
 set jit = off
 as $$
 declare
@@ -23,17 +22,34 @@ declare
     v_stalled bigint[] := '{}';
     v_failed bigint[];
     v_delta integer[];
+    v_moved integer;
 begin
     if changes.unqueued is not null then
         delete from step_queue waiting
         where waiting.workflow_step_id = any (changes.unqueued);
     end if;
     if changes.satisfied is not null then
+        with freeing as (
+            select edge.child_step_id, count(*)::integer as parents
+            from workflow_step_edges edge
+            where edge.parent_step_id = any (changes.satisfied)
+            group by edge.child_step_id
+        ),
+        freed as (
+            update workflow_steps child
+            set unsatisfied_parents = child.unsatisfied_parents - freeing.parents
+            from freeing
+            where child.workflow_step_id = any (array(select freeing.child_step_id from freeing))
+                and child.workflow_step_id + 0 = freeing.child_step_id
+            returning
+                child.workflow_step_id, child.task_id, child.unsatisfied_parents, child.state
+        )
         select
             coalesce(array_agg(freed.workflow_step_id), '{}'),
             coalesce(array_agg(freed.task_id), '{}')
         into v_freed, v_freed_tasks
-        from _free_children(changes.satisfied) freed;
+        from freed
+        where freed.unsatisfied_parents = 0 and freed.state = 'pending';
     end if;
     if changes.begun_tasks is not null then
         select
@@ -47,7 +63,7 @@ begin
         end if;
     end if;
     if v_freed <> '{}' or changes.back is not null then
-        perform _enqueue(v_freed || changes.back);
+        v_moved := _enqueue(v_freed || changes.back);
     end if;
     if changes.counted is not null then
         select array_agg(change.task_id), array_agg(change.delta)
@@ -67,14 +83,17 @@ begin
             select unnest(changes.moved_tasks)
         );
     end if;
-    if v_started is not null or v_failed is not null or v_stalled <> '{}' then
+    if v_failed is not null or v_stalled <> '{}' then
         perform _settle_tasks(
             coalesce(v_started, '{}'),
             v_stalled,
             coalesce(v_failed, '{}'),
             v_delta
         );
+    elsif v_started is not null then
+        v_moved := _move_tasks('pending', 'in_progress', v_started);
     end if;
+    return cardinality(v_freed);
 end;
 $$;
 

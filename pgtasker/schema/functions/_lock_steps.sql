@@ -1,8 +1,9 @@
 -- _lock_steps: the first half of the lock order. All the steps that a writer reports, and the
--- children of those that may finish, in one ascending pass, before it touches the log.
+-- children of those that may finish, in one ascending pass, before it touches the log. Returns how
+-- many.
 
 create function _lock_steps(step_ids bigint[], finishing_ids bigint[])
-returns void
+returns integer
 language plpgsql
 volatile
 set search_path from current
@@ -13,6 +14,8 @@ set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off
 as $$
+declare
+    v_locked integer;
 begin
     perform
     from workflow_steps step
@@ -32,6 +35,8 @@ begin
     )
     order by step.workflow_step_id
     for update;
+    get diagnostics v_locked = row_count;
+    return v_locked;
 end;
 $$;
 

@@ -3,7 +3,7 @@
 -- back with its next outcome.
 
 create function _mark_waiting(runner runners, is_short boolean, is_idle boolean)
-returns void
+returns timestamptz
 language plpgsql
 volatile
 set search_path from current
@@ -28,6 +28,7 @@ begin
         where runners.runner_id = _mark_waiting.runner.runner_id
             and runners.ended_at is null;
     end if;
+    return v_until;
 end;
 $$;
 

@@ -1,9 +1,9 @@
 -- _move_tasks: the engine's own transitions of tasks; those in another state stay as they are.
 --
--- The caller has the rows locked.
+-- Locks them, ascending, if the caller has not. Returns how many moved.
 
 create function _move_tasks(from_state text, to_state text, task_ids bigint[])
-returns void
+returns integer
 language plpgsql
 volatile
 set search_path from current
@@ -17,9 +17,10 @@ set jit = off
 as $$
 declare
     v_now timestamptz := clock();
+    v_moved integer;
 begin
     if coalesce(_move_tasks.task_ids, '{}') = '{}' then
-        return;
+        return 0;
     end if;
     insert into task_transitions (task_id, created_at, sort_key, paused, from_state, to_state)
     select
@@ -29,9 +30,16 @@ begin
         task.paused and not _task_is_complete(_move_tasks.to_state),
         task.state,
         _move_tasks.to_state
-    from tasks task
-    where task.task_id = any (_move_tasks.task_ids)
-        and task.state = _move_tasks.from_state;
+    from (
+        select found.task_id, found.transition_count, found.paused, found.state
+        from tasks found
+        where found.task_id = any (_move_tasks.task_ids)
+            and found.state = _move_tasks.from_state
+        order by found.task_id
+        for update
+    ) task;
+    get diagnostics v_moved = row_count;
+    return v_moved;
 end;
 $$;
 

@@ -20,6 +20,7 @@ declare
     v_step_ids bigint[];
     v_completed bigint[];
     v_kept bigint[];
+    v_locked integer;
 begin
     select
         array_agg(reported.workflow_step_id),
@@ -28,7 +29,7 @@ begin
     from jsonb_to_recordset(_report_outcomes.outcomes) as reported (
         workflow_step_id bigint, outcome text
     );
-    perform _lock_steps(v_step_ids, v_completed);
+    v_locked := _lock_steps(v_step_ids, v_completed);
     v_now := clock();
     with kept as (
         insert into workflow_step_transitions (

@@ -30,7 +30,7 @@ begin
         from _missed_heads(_take_steps.queues) missed
     ) head;
     v_step_ids := coalesce(_take_from(v_queues, v_priorities, v_positions, max_steps), '{}');
-    if cardinality(v_step_ids) < max_steps then
+    if v_step_ids = '{}' then
         perform _drop_stale(v_queues, v_priorities, v_positions);
     end if;
     return v_step_ids;

@@ -29,8 +29,15 @@ declare
         create_task.version
     );
 begin
-    perform _check_context('context', create_task.context);
-    perform _check_bypass(v_workflow, create_task.bypass_steps);
+    if create_task.context is null
+        or jsonb_typeof(create_task.context) <> 'object'
+        or octet_length(create_task.context::text) > get_setting('payload_limit')::bigint
+    then
+        perform _check_context('context', create_task.context);
+    end if;
+    if create_task.bypass_steps is distinct from '{}' then
+        perform _check_bypass(v_workflow, create_task.bypass_steps);
+    end if;
     return (
         select created.task_id
         from _create_tasks(

@@ -18,13 +18,15 @@ set jit = off
 as $$
 declare
     v_follows boolean;
-    v_begins boolean;
-    v_margin interval;
     v_runners bigint[];
+    v_runner runners;
+    v_holders bigint[];
     v_claims bigint[];
 begin
-    select bool_or(entered.sort_key > 1), bool_or(entered.to_state = 'in_progress')
-    into v_follows, v_begins
+    select
+        bool_or(entered.sort_key > 1),
+        array_agg(distinct entered.runner_id) filter (where entered.to_state = 'in_progress')
+    into v_follows, v_runners
     from entered;
     if v_follows then
         with passed as (
@@ -46,23 +48,22 @@ begin
             returning log.to_state, log.runner_id, log.claim_id
         )
         select array_agg(distinct passed.runner_id), array_agg(passed.claim_id)
-        into v_runners, v_claims
+        into v_holders, v_claims
         from passed
         where passed.to_state = 'in_progress';
         delete from step_claims held
-        where held.runner_id = any (v_runners) and held.claim_id = any (v_claims);
+        where held.runner_id = any (v_holders) and held.claim_id = any (v_claims);
     end if;
-    if v_begins is not true then
+    if v_runners is null then
         return null;
     end if;
 
-    perform _require_runner(claim.runner_id)
-    from (
-        select distinct entered.runner_id
-        from entered
-        where entered.to_state = 'in_progress'
-        order by entered.runner_id
-    ) claim;
+    if cardinality(v_runners) = 1 then
+        v_runner := _require_runner(v_runners[1]);
+    else
+        perform _require_runner(claim.runner_id)
+        from unnest(v_runners) as claim (runner_id);
+    end if;
     if v_follows then
         -- A step that was claimed before needs a greater claim_id than it ever had.
         perform _refuse(
@@ -87,13 +88,15 @@ begin
             and entered.sort_key > 1
             and entered.claim_id <= earlier.claim_id;
     end if;
-    v_margin := _setting_interval('timeout_margin');
     insert into step_claims (runner_id, claim_id, workflow_step_id, timeout_at)
     select
         entered.runner_id,
         entered.claim_id,
         entered.workflow_step_id,
-        entered.due_at + v_margin
+        case
+            when entered.due_at is not null then
+                entered.due_at + (select _setting_interval('timeout_margin'))
+        end
     from entered
     where entered.to_state = 'in_progress';
     return null;

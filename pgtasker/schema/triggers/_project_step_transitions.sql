@@ -17,6 +17,7 @@ set jit = off
 as $$
 declare
     v_changes _step_changes;
+    v_freed integer;
 begin
     with projected as (
         update workflow_steps step
@@ -78,7 +79,7 @@ begin
         );
     end if;
 
-    perform _follow_step_changes(v_changes);
+    v_freed := _follow_step_changes(v_changes);
     return null;
 end;
 $$;

@@ -17,6 +17,8 @@ as $$
 declare
     v_entered bigint;
     v_projected bigint;
+    v_follows boolean;
+    v_is_decision boolean;
 begin
     update tasks task
     set
@@ -37,51 +39,59 @@ begin
                 and entered.paused = (task.paused and not _task_is_complete(entered.to_state))
         end;
     get diagnostics v_projected = row_count;
-    select count(*) into v_entered from entered;
+    select
+        count(*),
+        bool_or(entered.sort_key > 1),
+        bool_or(entered.to_state in ('complete', 'error', 'pending'))
+    into v_entered, v_follows, v_is_decision
+    from entered;
     if v_projected <> v_entered then
         perform _explain_refused_tasks(array(select entered::task_transitions from entered));
     end if;
 
-    update task_transitions log
-    set most_recent = false
-    from entered
-    where log.task_id = any (array(select given.task_id from entered given))
-        and log.sort_key = any (
-            array(
-                select distinct given.sort_key - 1
-                from entered given
-                where given.sort_key > 1
+    if v_follows then
+        update task_transitions log
+        set most_recent = false
+        from entered
+        where log.task_id = any (array(select given.task_id from entered given))
+            and log.sort_key = any (
+                array(
+                    select distinct given.sort_key - 1
+                    from entered given
+                    where given.sort_key > 1
+                )
             )
+            and log.task_id + 0 = entered.task_id
+            and log.sort_key + 0 = entered.sort_key - 1;
+    end if;
+    if v_is_decision then
+        perform _refuse(
+            format('task %s cannot be %s', entered.task_id, entered.to_state),
+            case entered.to_state
+                when 'complete' then 'It has steps that are unfinished or failed.'
+                when 'pending' then 'It has steps in progress.'
+                else 'It has steps that run or can run, or none that failed.'
+            end,
+            'The engine moves a task when its steps have moved; see get_task_steps.',
+            'object_not_in_prerequisite_state'
         )
-        and log.task_id + 0 = entered.task_id
-        and log.sort_key + 0 = entered.sort_key - 1;
-
-    perform _refuse(
-        format('task %s cannot be %s', entered.task_id, entered.to_state),
-        case entered.to_state
-            when 'complete' then 'It has steps that are unfinished or failed.'
-            when 'pending' then 'It has steps in progress.'
-            else 'It has steps that run or can run, or none that failed.'
-        end,
-        'The engine moves a task when its steps have moved; see get_task_steps.',
-        'object_not_in_prerequisite_state'
-    )
-    from entered
-    where entered.to_state in ('complete', 'error', 'pending')
-        and entered.from_state <> entered.to_state
-        and case entered.to_state
-            when 'complete' then exists (
-                select
-                from workflow_steps step
-                where step.task_id = entered.task_id and not step.processed
-            )
-            when 'pending' then entered.from_state = 'in_progress' and exists (
-                select
-                from workflow_steps step
-                where step.task_id = entered.task_id and step.in_process
-            )
-            else not _task_is_open(entered.task_id) or _task_can_go_on(entered.task_id)
-        end;
+        from entered
+        where entered.to_state in ('complete', 'error', 'pending')
+            and entered.from_state <> entered.to_state
+            and case entered.to_state
+                when 'complete' then exists (
+                    select
+                    from workflow_steps step
+                    where step.task_id = entered.task_id and not step.processed
+                )
+                when 'pending' then entered.from_state = 'in_progress' and exists (
+                    select
+                    from workflow_steps step
+                    where step.task_id = entered.task_id and step.in_process
+                )
+                else not _task_is_open(entered.task_id) or _task_can_go_on(entered.task_id)
+            end;
+    end if;
     return null;
 end;
 $$;
