@@ -1,8 +1,8 @@
 -- _take_from: locks up to so many ready steps, from the highest priority down, and of queues with
 -- the same priority from the one whose first step waits longest.
 --
--- Steps are locked as the queue is read; one that is locked or no longer claimable is passed over.
--- The queue rows are not locked: only who has the step locked may delete its row.
+-- Queue rows first, then steps, all skip locked: what another claim is about to take costs a look at
+-- its queue row, however many claim at once. A step that is no longer claimable is left.
 
 create function _take_from(
     queues text[],
@@ -23,13 +23,12 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 declare
+    v_taken bigint[];
     v_step_ids bigint[];
     v_task_ids bigint[];
 begin
-    select array_agg(taken.workflow_step_id), array_agg(taken.task_id)
-    into v_step_ids, v_task_ids
-    from (
-        select step.workflow_step_id, step.task_id
+    v_taken := array(
+        select waiting.workflow_step_id
         from (
             select head.queue, head.priority, head.first_position
             from unnest(_take_from.queues, _take_from.priorities, _take_from.positions)
@@ -59,17 +58,25 @@ begin
                 and ready.due_at is null
                 and ready.position >= head.first_position
             order by ready.position
-        ) waiting
-        cross join lateral (
-            select found.workflow_step_id, found.task_id
-            from workflow_steps found
-            where found.workflow_step_id = waiting.workflow_step_id
-                and found.state = 'pending'
-                and found.unsatisfied_parents = 0
+            limit _take_from.max_steps
             for update skip locked
-        ) step
+        ) waiting
         limit _take_from.max_steps
-    ) taken;
+    );
+    if v_taken = '{}' then
+        return v_taken;
+    end if;
+    select array_agg(locked.workflow_step_id), array_agg(locked.task_id)
+    into v_step_ids, v_task_ids
+    from (
+        select step.workflow_step_id, step.task_id
+        from workflow_steps step
+        where step.workflow_step_id = any (v_taken)
+            and step.state = 'pending'
+            and step.unsatisfied_parents = 0
+        order by step.workflow_step_id
+        for update skip locked
+    ) locked;
     return _leave_busy_tasks(v_step_ids, v_task_ids);
 end;
 $$;
