@@ -1,8 +1,8 @@
 -- _take_from: locks up to so many ready steps, from the highest priority down, and of queues with
 -- the same priority from the one whose first step waits longest.
 --
--- Queue rows first, then steps, all skip locked: what another claim is about to take costs a look at
--- its queue row, however many claim at once. A step that is no longer claimable is left.
+-- Queue rows first, then steps, all skip locked: what another claim is about to take costs one look
+-- at its queue row, however many claim at once. A step that is no longer claimable is left.
 
 create function _take_from(
     queues text[],
