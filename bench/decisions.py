@@ -27,9 +27,11 @@ from typing import Any
 
 import structlog
 from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
 
 from bench import engine
-from pgtasker import Runner, Workflow
+from pgtasker import Client, Runner, UntilEmpty, Workflow
+from pgtasker.runner import ahead
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size")
@@ -56,6 +58,16 @@ SQL_CLOCK = """
     set search_path from current return clock_timestamp();
     create function bare_sql_clock() returns timestamptz language sql stable
     return clock_timestamp();
+"""
+
+PLANNED_ANEW = """
+    do $$ declare function regprocedure; begin
+        for function in
+            select oid from pg_proc where 'plan_cache_mode=force_generic_plan' = any (proconfig)
+        loop
+            execute format('alter function %s reset plan_cache_mode', function);
+        end loop;
+    end $$;
 """
 
 LOG = "_derived_readiness()"  # the most recent transitions and the edges
@@ -355,6 +367,128 @@ def views_read_what_is_kept(server: str, size: float) -> list[Figure]:
         return compare("0008", "from the log", size, view, partial(whole, conn, LOG))
 
 
+def by_the_batch(server: str, size: float) -> list[Figure]:
+    """Steps of a batch found by one pass over the index against one look-up for each; and calls
+    whose statements were planned once against the planner's own choice."""
+    calls, tasks = scaled(200, size), scaled(2000, size)
+    rounds = scaled(400, size)
+
+    def look_up(conn: engine.Connection, source: str) -> Round:
+        seconds: list[float] = []
+        with engine.stopwatch(seconds):
+            for _ in range(rounds):
+                conn.execute(source.encode(), prepare=True)
+        return {"look-up, us a step": 1e6 * seconds[0] / (rounds * 100)}
+
+    def calling(dsn: str) -> Round:
+        one: list[float] = []
+        many: list[float] = []
+        with engine.connect(dsn) as conn:
+            runner_id = engine.register_runner(conn)
+            engine.create(conn, "linear", tasks)
+            for _ in range(calls):
+                with engine.stopwatch(one):
+                    engine.run_steps(conn, runner_id, 1, batch=1)
+            steps = 6 * tasks - calls
+            with engine.stopwatch(many):
+                engine.run_steps(conn, runner_id, steps, batch=100)
+            conn.execute("select deregister_runner(%s)", [runner_id])
+        return {
+            "claim and completion of one step, ms": 1000 * statistics.median(one),
+            "execution, steps/s": steps / many[0],
+        }
+
+    hundred = "array(select 6 * number from generate_series(1, 100) as series (number))"
+    one_by_one = f"""
+        select count(step.task_id) from unnest({hundred}) as given (id) cross join lateral (
+            select found.task_id from workflow_steps found
+            where found.workflow_step_id = given.id offset 0
+        ) step
+    """
+    at_once = f"""
+        select count(step.task_id) from workflow_steps step
+        where step.workflow_step_id = any ({hundred})
+    """
+    with engine.install(server) as dsn, engine.install(server, PLANNED_ANEW) as other:
+        with engine.connect(dsn) as conn:
+            engine.create(conn, "linear", 200)
+            conn.execute("set enable_seqscan = off")
+            found = compare(
+                "0009",
+                "one by one",
+                size,
+                partial(look_up, conn, at_once),
+                partial(look_up, conn, one_by_one),
+            )
+        planned = compare(
+            "0009", "planned anew", size, partial(calling, dsn), partial(calling, other)
+        )
+    return found + planned
+
+
+def answer_in_json(server: str, size: float) -> list[Figure]:
+    """advance_json against advance, whose answer is jsonb."""
+    tasks = scaled(2000, size)
+
+    def rate(dsn: str, function: str) -> Round:
+        seconds: list[float] = []
+        with engine.connect(dsn) as conn:
+            runner_id = engine.register_runner(conn)
+            engine.create(conn, "linear", tasks)
+            with engine.stopwatch(seconds):
+                engine.run_steps(conn, runner_id, 6 * tasks, batch=100, function=function)
+            conn.execute("select deregister_runner(%s)", [runner_id])
+        return {"execution, steps/s": 6 * tasks / seconds[0]}
+
+    with engine.install(server) as dsn:
+        return compare(
+            "0010",
+            "jsonb",
+            size,
+            partial(rate, dsn, "advance_json"),
+            partial(rate, dsn, "advance"),
+        )
+
+
+def claims_ahead(server: str, size: float) -> list[Figure]:
+    """A runner whose handlers return at once, with claims ahead of its slots and without."""
+    flow = Workflow("quick")
+    tasks = scaled(2000, size)
+    before = ahead.PER_SLOT
+
+    async def step() -> dict[str, str]:
+        return engine.RESULTS
+
+    for number in range(6):
+        flow.step(step, name=f"s{number}", after=[f"s{number - 1}"] if number else [])
+
+    def rate(dsn: str, per_slot: int) -> Round:
+        seconds: list[float] = []
+        ahead.PER_SLOT = per_slot
+        try:
+            with engine.connect(dsn) as conn:
+                conn.execute(
+                    "select count(*) from create_tasks('quick', %s)",
+                    [[Jsonb(engine.CONTEXT)] * tasks],
+                )
+            once = Runner(dsn, [flow], schema="pgtasker", coordination=UntilEmpty())
+            with engine.stopwatch(seconds):
+                asyncio.run(once.run())
+        finally:
+            ahead.PER_SLOT = before
+        return {"execution by a runner, steps/s": 6 * tasks / seconds[0]}
+
+    with engine.install(server) as dsn:
+        Client(dsn, schema="pgtasker").register(flow)
+        return compare(
+            "0011",
+            "no claims ahead",
+            size,
+            partial(rate, dsn, before),
+            partial(rate, dsn, 0),
+        )
+
+
 MEASUREMENTS: tuple[Measurement, ...] = (
     no_foreign_keys,
     remembered_heads,
@@ -364,6 +498,9 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     claims_of_their_own,
     room_on_the_page,
     views_read_what_is_kept,
+    by_the_batch,
+    answer_in_json,
+    claims_ahead,
 )
 
 

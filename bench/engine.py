@@ -112,10 +112,12 @@ def create(conn: Connection, workflow: str, tasks: int, per_call: int = 1000) ->
         conn.execute("select count(*) from create_tasks(%s, %s)", [workflow, contexts])
 
 
-def run_steps(conn: Connection, runner_id: int, steps: int, batch: int) -> None:
+def run_steps(
+    conn: Connection, runner_id: int, steps: int, batch: int, function: str = "advance_json"
+) -> None:
     """Claim and complete so many steps, each batch reported with the claim of the next."""
     outcomes: list[dict[str, object]] = []
-    advance = "select claimed from advance(%s, %s, %s)"
+    advance = f"select claimed from {function}(%s, %s, %s)"
     while steps > 0:
         claimed = value(conn, advance, runner_id, Jsonb(outcomes), min(batch, steps))
         steps -= len(claimed)
