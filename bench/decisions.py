@@ -460,7 +460,7 @@ def claims_ahead(server: str, size: float) -> list[Figure]:
         return engine.RESULTS
 
     for number in range(6):
-        flow.step(step, name=f"s{number}", after=[f"s{number - 1}"] if number else [])
+        flow.step(name=f"s{number}", after=[f"s{number - 1}"] if number else [])(step)
 
     def rate(dsn: str, per_slot: int) -> Round:
         seconds: list[float] = []
