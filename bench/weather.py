@@ -20,7 +20,7 @@ from bench.proof import Mark
 WIDTH = 10_000
 CLAIMERS = (1, 2, 4, 8, 50)
 CLAIM = 10  # steps that each of many claimers takes at once
-LIVELY = "select count(*) from tasks where not complete"
+LEFT = "select count(*) / 6 from workflow_steps where not processed"  # in whole tasks
 
 
 def old_transaction(dsn: str, size: float) -> Run:
@@ -58,7 +58,7 @@ def many_claimers(dsn: str, size: float) -> Run:
     seconds = scaled(4, size)
     with engine.connect(dsn) as conn:
         for number in CLAIMERS:
-            missing = 4_000 * seconds - engine.value(conn, LIVELY)
+            missing = 4_000 * seconds - engine.value(conn, LEFT)
             creating.create(conn, "linear", max(0, missing))
             conn.execute("checkpoint")
             run[f"steps/s, {number} claimers"] = claimers.steps_per_second(
