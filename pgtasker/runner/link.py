@@ -59,16 +59,11 @@ class Link:
         return came
 
     async def recover(self, error: BaseException) -> None:
-        """Say what went wrong and pause, longer each time until a call succeeds again.
-
-        A connection that worked and is gone is opened again at once: it may be the only one.
-        """
+        """Say what went wrong and pause, longer each time until a call succeeds again."""
         self._failures += 1
         longest = min(self.longest_pause, SHORTEST_PAUSE * 2 ** min(self._failures, 10))
         pause = random.uniform(longest / 2, longest)
         usable = self._connection is not None and not self._connection.closed
-        if self._failures == 1 and not usable:
-            pause = 0.0
         self._log.warning(
             "call failed" if usable else "no connection",
             connection=self._role,

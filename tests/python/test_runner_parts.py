@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 
 from pgtasker import Workflow, surface
 from pgtasker.rows import ClaimedStep
-from pgtasker.runner import link
 from pgtasker.runner.handlers import Handlers, arguments, missing
 from pgtasker.runner.outcomes import completed
 from pgtasker.runner.reports import Reports
@@ -134,26 +132,3 @@ def test_a_call_is_sent_as_it_is_composed():
         for number in (1, 2):
             call = surface.advance(number, [], number)
             assert call.sent(schema) == call.query(schema).as_bytes()
-
-
-def test_a_connection_that_was_lost_is_opened_again_at_once(monkeypatch: pytest.MonkeyPatch):
-    """Only if that fails too are there pauses, longer each time."""
-    pauses: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-
-    class Log:
-        def warning(self, *_: Any, **__: Any) -> None:
-            """Say nothing."""
-
-    async def fail_three_times() -> None:
-        lost = link.Link("work", "", "pgtasker", Log())
-        for _ in range(3):
-            await lost.recover(OSError("gone"))
-
-    asyncio.run(fail_three_times())
-    assert pauses[0] == 0
-    assert 0 < pauses[1] < pauses[2]
