@@ -30,7 +30,9 @@ def old_transaction(dsn: str, size: float) -> Run:
     last = scaled(30, size)
     with engine.connect(dsn) as conn:
         mark = Mark.of(conn)
-        creating.create(conn, "linear", max(500, scaled(4_000, size)))
+        # Each client may owe a call's tasks before it starts them: the others must not run dry.
+        enough = (CLIENTS + 1) * creating.IN_ONE_CALL
+        creating.create(conn, "linear", max(enough, scaled(4_000, size)))
         for side, seconds in (("without", 1.5 * last), ("with", 4 * last)):
             with _snapshot(dsn, side == "with"):
                 calls = [(dsn, BATCH, seconds, last)] * CLIENTS

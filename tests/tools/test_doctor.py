@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any, cast
 
@@ -214,7 +215,7 @@ def test_tables_full_of_dead_rows_are_told(
     monkeypatch.setattr(vacuum, "MANY_DEAD", 0)
     told = [text for level, text in found(database, "dead rows") if level == "warning"]
     [text] = [text for text in told if text.startswith("task_watches has ")]
-    assert "dead rows beside 0, last vacuum: never: end what keeps them" in text
+    assert re.search(r"\d+ dead rows beside \d+, last vacuum: .+: end what keeps them", text)
 
 
 @pytest.mark.parametrize(
