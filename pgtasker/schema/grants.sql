@@ -107,7 +107,6 @@ revoke execute on function
     _missed_heads,
     _leave_busy_tasks,
     _take_from,
-    _drop_stale,
     _take_steps,
     _promote_due,
     _start_attempts,

@@ -163,7 +163,6 @@
 \ir functions/_missed_heads.sql
 \ir functions/_leave_busy_tasks.sql
 \ir functions/_take_from.sql
-\ir functions/_drop_stale.sql
 \ir functions/_take_steps.sql
 \ir functions/_promote_due.sql
 \ir functions/_start_attempts.sql

@@ -1,7 +1,7 @@
--- _check_context: a task's context is a JSON object of bounded size.
+-- _check_context: a task's context, if it is a JSON object of bounded size.
 
 create function _check_context(parameter text, context jsonb)
-returns void
+returns jsonb
 language plpgsql
 stable
 set search_path from current
@@ -20,6 +20,7 @@ begin
         );
     end if;
     perform _check_payload(_check_context.parameter, _check_context.context);
+    return _check_context.context;
 end;
 $$;
 

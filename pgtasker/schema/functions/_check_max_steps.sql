@@ -1,7 +1,7 @@
--- _check_max_steps: how many steps one call may claim.
+-- _check_max_steps: how many steps one call may claim; returned if it makes sense.
 
 create function _check_max_steps(max_steps integer)
-returns void
+returns integer
 language plpgsql
 immutable
 set search_path from current
@@ -14,6 +14,7 @@ begin
             'Ask for as many steps as the runner has free slots.'
         );
     end if;
+    return max_steps;
 end;
 $$;
 

@@ -2,7 +2,8 @@
 -- the same priority from the one whose first step waits longest.
 --
 -- Queue rows first, then steps, all skip locked: what another claim is about to take costs one look
--- at its queue row, however many claim at once. A step that is no longer claimable is left.
+-- at its queue row, however many claim at once. A queue row whose step is no longer claimable is
+-- dropped; one whose step is locked is left.
 
 create function _take_from(
     queues text[],
@@ -77,6 +78,19 @@ begin
         order by step.workflow_step_id
         for update skip locked
     ) locked;
+    if cardinality(v_step_ids) is distinct from cardinality(v_taken) then
+        delete from step_queue stale
+        where stale.workflow_step_id = any (
+            array(
+                select step.workflow_step_id
+                from workflow_steps step
+                where step.workflow_step_id = any (v_taken)
+                    and not (step.state = 'pending' and step.unsatisfied_parents = 0)
+                order by step.workflow_step_id
+                for update skip locked
+            )
+        );
+    end if;
     return _leave_busy_tasks(v_step_ids, v_task_ids);
 end;
 $$;

@@ -17,7 +17,6 @@ declare
     v_queues text[];
     v_priorities integer[];
     v_positions bigint[];
-    v_step_ids bigint[];
 begin
     select array_agg(head.queue), array_agg(head.priority), array_agg(head.first_position)
     into v_queues, v_priorities, v_positions
@@ -29,11 +28,7 @@ begin
         select missed.queue, missed.priority, 0
         from _missed_heads(_take_steps.queues) missed
     ) head;
-    v_step_ids := coalesce(_take_from(v_queues, v_priorities, v_positions, max_steps), '{}');
-    if v_step_ids = '{}' then
-        perform _drop_stale(v_queues, v_priorities, v_positions);
-    end if;
-    return v_step_ids;
+    return coalesce(_take_from(v_queues, v_priorities, v_positions, max_steps), '{}');
 end;
 $$;
 

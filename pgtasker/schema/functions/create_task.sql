@@ -28,13 +28,8 @@ declare
         create_task.namespace,
         create_task.version
     );
+    v_context jsonb := _check_context('context', create_task.context);
 begin
-    if create_task.context is null
-        or jsonb_typeof(create_task.context) <> 'object'
-        or octet_length(create_task.context::text) > get_setting('payload_limit')::bigint
-    then
-        perform _check_context('context', create_task.context);
-    end if;
     if create_task.bypass_steps is distinct from '{}' then
         perform _check_bypass(v_workflow, create_task.bypass_steps);
     end if;
@@ -43,7 +38,7 @@ begin
         from _create_tasks(
             v_workflow,
             create_task.version is not null,
-            array[create_task.context],
+            array[v_context],
             array[create_task.idempotency_key],
             create_task.priority,
             create_task.run_at,
