@@ -12,7 +12,7 @@ BENCH_ARGS ?=
 CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs bench bench-scaling bench-peers bench-views chaos clean
+.PHONY: help debian demo test lint types docs bench bench-scaling bench-peers bench-decisions bench-views chaos clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,11 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[embedded,dev]'
 	@touch $@
+
+debian:  ## install what tests can use of Debian's: an older server, plpgsql_check, a pooler (as root)
+	apt-get update --quiet=2
+	DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends \
+		--no-upgrade postgresql-15 postgresql-15-plpgsql-check pgbouncer
 
 demo: $(READY)  ## run a real workflow on a private PostgreSQL (DEMO_ARGS=DIRECTORY)
 	@$(BIN)/pgtasker demo $(DEMO_ARGS)

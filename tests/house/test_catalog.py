@@ -165,6 +165,55 @@ def test_views_call_no_internal_function(catalog: Session):
     assert calls == []
 
 
+def test_one_name_is_one_type(catalog: Session):
+    """A column or parameter means the same wherever its name stands: what is joined needs no cast,
+    and what one function returns another one takes."""
+    torn = catalog.rows(
+        f"""
+        select named.name, array_agg(distinct named.type::regtype::text) as types
+        from (
+            select a.attname::text, a.atttypid
+            from pg_attribute a
+            join pg_class c on c.oid = a.attrelid
+            where c.relnamespace = {OURS}
+                and c.relkind in ('r', 'v', 'c')
+                and a.attnum > 0
+                and not a.attisdropped
+            union all
+            select argument.name, argument.type
+            from pg_proc p
+            cross join lateral unnest(
+                p.proargnames, coalesce(p.proallargtypes, p.proargtypes::oid[])
+            ) as argument (name, type)
+            where p.pronamespace = {OURS} and not starts_with(p.proname, '_')
+        ) as named (name, type)
+        where named.name ~ '(_id|_ids|_at|_key|_seconds|_count|_limit)$'
+        group by named.name
+        having count(distinct named.type) > 1
+        """
+    )
+    assert torn == []
+
+
+def test_every_constraint_holds_for_the_rows_that_are_there(catalog: Session):
+    """A migration may add one that is not valid yet, and has to validate it."""
+    pending = f"select conname::text from pg_constraint where connamespace = {OURS}"
+    assert catalog.column(f"{pending} and not convalidated") == []
+
+
+def test_every_trigger_fires(catalog: Session):
+    """The engine is its triggers: none is left disabled, or for a replica only."""
+    silent = catalog.column(
+        f"""
+        select t.tgname::text
+        from pg_trigger t
+        join pg_class c on c.oid = t.tgrelid
+        where c.relnamespace = {OURS} and t.tgenabled <> 'O'
+        """
+    )
+    assert silent == []
+
+
 def test_the_install_asks_for_no_extension(catalog: Session):
     """Plain PostgreSQL is enough."""
     assert catalog.column("select extname::text from pg_extension") == ["plpgsql"]

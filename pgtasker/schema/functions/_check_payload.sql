@@ -8,8 +8,8 @@ set search_path from current
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_bytes bigint := octet_length(_check_payload.payload::text);
-    v_limit bigint := get_setting('payload_limit');
+    v_bytes integer := octet_length(_check_payload.payload::text);
+    v_limit bigint := get_setting('payload_limit')::bigint;
 begin
     if v_bytes > v_limit then
         perform _refuse(

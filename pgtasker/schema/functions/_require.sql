@@ -1,9 +1,10 @@
--- _require: a parameter that has no default must not be null.
+-- _require: a parameter that has no default must not be null. Volatile: to
+-- refuse is an effect, which no planner may bring about or leave out.
 
 create function _require(parameter text, given boolean)
 returns void
 language plpgsql
-immutable
+volatile
 set search_path from current
 as $$
 begin

@@ -12,7 +12,7 @@ declare
 begin
     for hop in 1..20 loop
         if jsonb_typeof(v_schema) <> 'object' then
-            return case when v_schema = 'false' then '[]' end;
+            return case when v_schema = 'false' then jsonb '[]' end;
         elsif v_schema ? 'type' then
             return '[]'::jsonb || (v_schema -> 'type');
         elsif v_schema ? 'enum' then

@@ -13,7 +13,7 @@ as $$
 declare
     v_waits_for integer[] := array_fill(0, array[step_count]);
     v_first_edge integer[] := array_fill(0, array[step_count]);
-    v_order integer[] := '{}';
+    v_order integer[] := '{}'::integer[];
     v_edge_count integer := coalesce(cardinality(parents), 0);
     v_edge integer;
     v_next integer := 1;

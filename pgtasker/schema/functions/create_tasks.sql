@@ -27,7 +27,7 @@ declare
         create_tasks.namespace,
         create_tasks.version
     );
-    v_limit bigint := get_setting('payload_limit');
+    v_limit bigint := get_setting('payload_limit')::bigint;
 begin
     perform _require('contexts', create_tasks.contexts is not null);
     perform _check_context(format('contexts[%s]', given.place), given.context)
