@@ -84,6 +84,12 @@ class ClaimLost(EngineError):  # noqa: N818 - the name is an outcome, as the SQL
 
     sqlstate = "TK001"
 
+    @property
+    def step_state(self) -> str | None:
+        """The state of the step now, as the error's detail gives it."""
+        found = re.search(r"\bstate (\w+)", self.detail or "")
+        return found.group(1) if found else None
+
 
 class IdempotencyConflict(EngineError):  # noqa: N818
     """A task with this idempotency key exists with other content: `task_id` is that task."""

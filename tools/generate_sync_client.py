@@ -23,6 +23,7 @@ SOURCES = (
     "clients/async_reading.py",
     "clients/async_waiting.py",
     "queries/async_fetching.py",
+    "runner/async_transactions.py",
 )
 
 NOTE = "The synchronous twin is generated from this module by {tool}."
@@ -33,11 +34,12 @@ WORDS = {
     r"synchronously, any": "any",  # of what is the same either way
     r", from asyncio\.": ".",
     r"import asyncio\n": "import threading\n",
-    r"\basyncio\.Lock\b": "threading.Lock",
+    r"\basyncio\.(Lock|Semaphore)\b": r"threading.\1",
     r"\bAbstractAsync": "Abstract",
     r"\b(_?)Async(?=[A-Z])": r"\1",
-    r"\b(a)sync_?(contextmanager|access|fetching|listening|looking|reading|waiting)\b": r"\2",
-    r"\b(execute|resolved)_async\b": r"\1",
+    r"\b(a)sync_?(access|fetching|listening|looking|reading|transactions|waiting)\b": r"\2",
+    r"\basynccontextmanager\b": "contextmanager",
+    r"\b(execute|resolved|rest)_async\b": r"\1",
     r"\bawaited=True\b": "awaited=False",
     r"\b__a(enter|exit|iter)__\b": r"__\1__",
     r"\basync (def|for|with)\b": r"\1",

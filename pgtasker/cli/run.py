@@ -42,6 +42,7 @@ class Options:
     concurrency: int
     name: str | None
     grace: float
+    transactions: int
     replace: bool
     coordination: str
     poll_interval: float
@@ -63,6 +64,7 @@ class Options:
             concurrency=self.concurrency,
             name=self.name,
             grace=self.grace,
+            transactions=self.transactions,
             replace=self.replace,
             coordination=self.strategy(),
             executors={"process": ProcessExecutor(self.workers)},
@@ -81,6 +83,7 @@ class Options:
             ("--name", name),
             ("--concurrency", self.concurrency),
             ("--grace", self.grace),
+            ("--transactions", self.transactions),
             ("--coordination", self.coordination),
             ("--poll-interval", self.poll_interval),
             ("--workers", self.workers or self.share()),
@@ -135,6 +138,14 @@ class Options:
     default=10.0,
     metavar="SECONDS",
     help="How long running steps may take after SIGTERM.",
+)
+@click.option(
+    "--transactions",
+    type=click.IntRange(min=1),
+    default=10,
+    metavar="N",
+    help="Handlers of either kind that may write in the transaction of their completion at once, "
+    "each on a connection of its own.",
 )
 @click.option("--replace", is_flag=True, help="Replace other content under a known version.")
 @click.option(

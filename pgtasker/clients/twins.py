@@ -1,7 +1,8 @@
 """What threads and an event loop do differently, in pairs of the same shape.
 
 Responsible for the few things that a synchronous module generated from an asynchronous one cannot
-get by leaving out `await`: to sleep until something happens, and to call what may be awaitable.
+get by leaving out `await`: to sleep, also until something happens, and to call what may be
+awaitable.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import inspect
 import selectors
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -99,6 +101,16 @@ class Bell:
                 with self._lock:
                     self._sleeper = None
                     self._is_set = False
+
+
+async def rest_async(seconds: float) -> None:
+    """Sleep."""
+    await asyncio.sleep(seconds)
+
+
+def rest(seconds: float) -> None:
+    """Sleep."""
+    time.sleep(seconds)
 
 
 async def resolved_async(value: Any) -> Any:

@@ -12,9 +12,12 @@ from typing import Any, Protocol
 
 from pgtasker.errors import PayloadError
 from pgtasker.rows import ClaimedStep, Json
+from pgtasker.runner.async_transactions import AsyncCompletion
 from pgtasker.runner.handlers import arguments
 from pgtasker.runner.outcomes import Outcome, completed, failed
+from pgtasker.runner.pools import Pools
 from pgtasker.runner.step import AsyncStep, Step, facts, ids
+from pgtasker.runner.transactions import Completion
 from pgtasker.workflow import WorkflowStep
 
 
@@ -32,10 +35,21 @@ class Attempt:
     """One attempt under way.
 
     `cancelled` is set once its outcome no longer counts; `ids` are what each of its log lines bears
-    (`logger` does so by itself).
+    (`logger` does so by itself). `seal` makes an outcome what the database is to get.
     """
 
-    __slots__ = ("_keeper", "_log", "_loop", "cancelled", "claim", "ids", "step")
+    __slots__ = (
+        "_completion",
+        "_keeper",
+        "_log",
+        "_loop",
+        "_pools",
+        "cancelled",
+        "claim",
+        "ids",
+        "seal",
+        "step",
+    )
 
     def __init__(
         self,
@@ -46,11 +60,15 @@ class Attempt:
         runner: str,
         keeper: Keeper,
         loop: asyncio.AbstractEventLoop,
+        pools: Pools | None = None,
     ) -> None:
         self.claim = claim
         self.step = step
         self.ids = {"runner": runner, **ids(claim)}
         self.cancelled = False
+        self.seal: Callable[[Outcome], Outcome] = _as_it_is
+        self._completion: AsyncCompletion | Completion | None = None
+        self._pools = pools
         self._log = log
         self._keeper = keeper
         self._loop = loop
@@ -59,6 +77,16 @@ class Attempt:
     def logger(self) -> Any:
         """A logger for this attempt; made when it is asked for, most attempts say nothing."""
         return self._log.bind(**ids(self.claim))
+
+    @property
+    def is_deciding(self) -> bool:
+        """Whether its completion is being committed: how it ends, only the database knows."""
+        return self._completion is not None and self._completion.is_deciding
+
+    def cut(self) -> None:
+        """Undo what it wrote on the connection of its completion, and let go of its locks."""
+        if self._completion is not None:
+            self._completion.cut()
 
     async def begin(self) -> None:
         """To be awaited right before the handler begins: the clock of its timeout starts here.
@@ -76,6 +104,12 @@ class Attempt:
 
     async def call_async(self) -> Outcome:
         """Await the handler, a coroutine function; raises nothing."""
+        outcome = await self._called()
+        if isinstance(self._completion, AsyncCompletion):
+            return await self._completion.end(self.seal(outcome))
+        return outcome
+
+    async def _called(self) -> Outcome:
         given = _given(self.step, self.claim, self._running)
         if isinstance(given, Outcome):
             return given
@@ -89,22 +123,35 @@ class Attempt:
         """Call the handler, a plain function, in any thread but that of the event loop; raises
         nothing.
         """
-        return call(self.step, self.claim, self._running_in_thread)
+        outcome = call(self.step, self.claim, self._running_in_thread)
+        if isinstance(self._completion, Completion):
+            return self._completion.end(self.seal(outcome))
+        return outcome
 
     def _running(self) -> AsyncStep:
+        more: dict[str, Any] = {}
+        if self._pools is not None:
+            completion = AsyncCompletion(self, self._pools.for_coroutines, self.extend)
+            self._completion, more["_connection"] = completion, completion.connection
         return AsyncStep(
             **facts(self.claim),
             logger=self.logger,
             _extend=self.extend,
             _is_cancelled=self._is_cancelled,
+            **more,
         )
 
     def _running_in_thread(self) -> Step:
+        more: dict[str, Any] = {}
+        if self._pools is not None:
+            completion = Completion(self, self._pools.for_threads, self._extend_from_thread)
+            self._completion, more["_connection"] = completion, completion.connection
         return Step(
             **facts(self.claim),
             logger=self.logger,
             _extend=self._extend_from_thread,
             _is_cancelled=self._is_cancelled,
+            **more,
         )
 
     def _is_cancelled(self) -> bool:
@@ -128,6 +175,10 @@ def call(step: WorkflowStep, claim: ClaimedStep, running: Callable[[], Step]) ->
     except BaseException as error:  # noqa: BLE001 - as above
         return failed(error)
     return _ended(step, result)
+
+
+def _as_it_is(outcome: Outcome) -> Outcome:
+    return outcome
 
 
 def _given(

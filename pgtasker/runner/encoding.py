@@ -19,7 +19,9 @@ from pgtasker.workflow import WorkflowStep
 
 
 class EncodingExecutor:
-    """Another executor, for runners that have a codec; the codec is called on the event loop."""
+    """Another executor, for runners that have a codec; the codec is called on the event loop,
+    or in the thread of a handler that asked for the connection of its completion.
+    """
 
     def __init__(self, executor: Executor, codec: Codec) -> None:
         self._executor = executor
@@ -41,11 +43,8 @@ class EncodingExecutor:
         except Exception as error:  # noqa: BLE001 - the codec is anybody's
             await attempt.begin()
             return failed(error)
-        outcome = await self._executor.execute(attempt)
-        try:
-            return self._encoded(outcome)
-        except Exception as error:  # noqa: BLE001 - as above
-            return failed(error)
+        attempt.seal = self._sealed  # where the completion is committed before it comes back here
+        return self._sealed(await self._executor.execute(attempt))
 
     async def close(self) -> None:
         """Close the other."""
@@ -58,6 +57,12 @@ class EncodingExecutor:
             context=decoded(self._codec, claim.context),
             dependency_results={name: decoded(self._codec, each) for name, each in parents},
         )
+
+    def _sealed(self, outcome: Outcome) -> Outcome:
+        try:
+            return self._encoded(outcome)
+        except Exception as error:  # noqa: BLE001 - as above
+            return failed(error)
 
     def _encoded(self, outcome: Outcome) -> Outcome:
         if "results" not in outcome.members:

@@ -26,12 +26,12 @@ from pgtasker.runner import context
 from pgtasker.runner.ahead import Ahead
 from pgtasker.runner.attempt import Attempt
 from pgtasker.runner.executors import Executor
-from pgtasker.runner.extension import no_longer_counts
 from pgtasker.runner.handlers import Handlers, missing
-from pgtasker.runner.outcomes import Outcome, released, timed_out
+from pgtasker.runner.outcomes import COMMITTED, LOST, Outcome, released, timed_out
+from pgtasker.runner.pools import Pools
 from pgtasker.runner.reports import Reports
 from pgtasker.runner.returns import Returns
-from pgtasker.runner.step import ids
+from pgtasker.runner.step import ids, no_longer_counts
 from pgtasker.runner.turns import Turns
 from pgtasker.workflow import WorkflowStep
 
@@ -61,7 +61,8 @@ class Executions:
     """The attempts of one runner.
 
     Outcomes go to `reports`; `extend` asks the database for more time; `tell` is called after
-    whatever the runner may want to act on. At most `slots` handlers run at once.
+    whatever the runner may want to act on, `look` after what a look for work may find. At most
+    `slots` handlers run at once; `pools` has connections for those that complete on their own.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class Executions:
         runner: str,
         *,
         slots: int = MOST_SLOTS,
+        pools: Pools | None = None,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         self._handlers = handlers
         self._executors = executors
@@ -84,6 +87,8 @@ class Executions:
         self._log = log
         self._runner = runner
         self._slots = slots
+        self._pools = pools
+        self._look = look
         self._returns = Returns(reports, tell, log)
         self._ahead = Ahead(self._returns.untouched)
         self._executor_of: dict[int, Executor] = {}
@@ -137,11 +142,14 @@ class Executions:
 
         No outcome: the claim is lost, and there is nothing to report.
         """
-        execution = self._open.pop(claim_id, None)
+        execution = self._open.get(claim_id)
         if execution is None:
             self._settle_ahead(claim_id, outcome)
             return
         attempt = execution.attempt
+        if outcome is None and attempt.is_deciding:
+            return  # that the claim is held no longer may be its own doing
+        del self._open[claim_id]
         attempt.cancelled = True
         if not execution.has_place:
             self._turns.leave(attempt.step, claim_id)
@@ -149,8 +157,13 @@ class Executions:
             execution.timer.cancel()
         if stop:
             execution.task.cancel()
+        if not (stop and attempt.step.is_async):  # else its handler is stopped, and lets go
+            attempt.cut()
         if outcome is None:
             attempt.logger.info("claim lost", consequence="the result is discarded")
+        elif outcome is COMMITTED:
+            self._log.debug("step ended", **ids(attempt.claim), outcome="complete")
+            self._look()  # no report is due whose answer would bring what follows from it
         else:
             if outcome.outcome == "fail":
                 attempt.logger.warning("step failed", error=outcome.summary)
@@ -182,6 +195,8 @@ class Executions:
             await executor.close()
         if self._occupied:
             await asyncio.wait(self._occupied, timeout=patience)
+        if self._pools is not None:
+            await self._pools.close()
         return len(self._occupied)
 
     def attempt_of(self, task: asyncio.Task[Any]) -> dict[str, Any]:
@@ -233,7 +248,15 @@ class Executions:
 
     def _start(self, claim: ClaimedStep, step: WorkflowStep, claimed_at: float) -> None:
         loop = asyncio.get_running_loop()
-        attempt = Attempt(claim, step, log=self._log, runner=self._runner, keeper=self, loop=loop)
+        attempt = Attempt(
+            claim,
+            step,
+            log=self._log,
+            runner=self._runner,
+            keeper=self,
+            loop=loop,
+            pools=self._pools,
+        )
         execution = _Execution(attempt, claimed_at)
         if not self._turns.ask(step, claim.claim_id):
             execution.turn = asyncio.Event()
@@ -272,7 +295,8 @@ class Executions:
             if task.cancelled():
                 self.settle(claim.claim_id, released())
             elif error is None:
-                self.settle(claim.claim_id, task.result())
+                outcome = task.result()
+                self.settle(claim.claim_id, None if outcome is LOST else outcome)
             else:
                 self._could_not_begin(execution, error)
         self._next_turns()

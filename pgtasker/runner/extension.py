@@ -10,10 +10,10 @@ import asyncio
 from datetime import timedelta
 
 from pgtasker import surface
-from pgtasker.errors import ClaimLost
 from pgtasker.rows import Json
 from pgtasker.runner.attempt import Attempt
 from pgtasker.runner.link import Link, Trouble, is_transient
+from pgtasker.runner.step import no_longer_counts
 
 
 class Extensions:
@@ -52,8 +52,3 @@ class Extensions:
                     raise
                 await self._link.recover(error)
         raise no_longer_counts()
-
-
-def no_longer_counts() -> ClaimLost:
-    """What a handler is told whose attempt has been decided here already."""
-    return ClaimLost("the attempt no longer counts: stop, its result is discarded")

@@ -61,8 +61,7 @@ class Link:
     async def recover(self, error: BaseException) -> None:
         """Say what went wrong and pause, longer each time until a call succeeds again."""
         self._failures += 1
-        longest = min(self.longest_pause, SHORTEST_PAUSE * 2 ** min(self._failures, 10))
-        pause = random.uniform(longest / 2, longest)
+        pause = pause_after(self._failures, self.longest_pause)
         usable = self._connection is not None and not self._connection.closed
         self._log.warning(
             "call failed" if usable else "no connection",
@@ -86,6 +85,12 @@ class Link:
                     self._dsn, autocommit=True, prepare_threshold=None
                 )
             return self._connection
+
+
+def pause_after(failures: int, longest_pause: float = LONGEST_PAUSE) -> float:
+    """Seconds until the next attempt, after so many failures in a row."""
+    longest = min(longest_pause, SHORTEST_PAUSE * 2 ** min(failures, 10))
+    return random.uniform(longest / 2, longest)
 
 
 def is_transient(error: BaseException) -> bool:

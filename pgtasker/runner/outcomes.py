@@ -36,6 +36,11 @@ class Outcome:
         )
 
 
+# The outcomes of attempts that completed on a connection of their own; of none is a report due.
+COMMITTED = Outcome("committed", {}, "committed")
+LOST = Outcome("lost", {}, "claim lost")
+
+
 def completed(results: object) -> Outcome:
     """The handler returned; what JSON cannot hold is a permanent failure: it would not change."""
     try:

@@ -45,7 +45,9 @@ class Runner:
 
     `queues` default to those of the workflows; `concurrency` is how many steps may run at once;
     `grace` is how many seconds they may still take after `stop`. With `register` the workflows are
-    stored first; other content under a known version is refused unless `replace`.
+    stored first; other content under a known version is refused unless `replace`. `transactions` is
+    how many coroutine functions, and how many plain functions, may have a connection of their own
+    at once that they complete on (`step.connection()`); further ones wait for it.
 
     `coordination` says how it waits for work: `EventDriven()`, `Polling(interval)`, or
     `UntilEmpty(wait)` for one pass. `executors` puts other objects in the place of the executors
@@ -75,6 +77,7 @@ class Runner:
         concurrency: int = 50,
         name: str | None = None,
         grace: float = 10.0,
+        transactions: int = 10,
         register: bool = True,
         replace: bool = False,
         coordination: Coordination | None = None,
@@ -86,6 +89,8 @@ class Runner:
             raise ConfigurationError("a runner needs at least one workflow")
         if not 1 <= concurrency <= MOST_SLOTS:
             raise ConfigurationError(f"concurrency must be 1 to {MOST_SLOTS}, not {concurrency}")
+        if transactions < 1:
+            raise ConfigurationError(f"transactions must be at least 1, not {transactions}")
         for place in executors or ():
             if place not in EXECUTORS:
                 raise ConfigurationError(
@@ -111,6 +116,7 @@ class Runner:
             replace=replace,
             concurrency=concurrency,
             grace=grace,
+            transactions=transactions,
             coordination=coordination or EventDriven(),
             executors=chosen,
             codec=codec,

@@ -18,6 +18,7 @@ from pgtasker.runner.executors import Executor
 from pgtasker.runner.extension import Extensions
 from pgtasker.runner.handlers import Handlers
 from pgtasker.runner.link import Link
+from pgtasker.runner.pools import Pools
 from pgtasker.runner.reports import Reports
 from pgtasker.workflow import Workflow
 
@@ -35,6 +36,7 @@ class Options:
     replace: bool
     concurrency: int
     grace: float
+    transactions: int
     coordination: Coordination
     executors: Mapping[str, Executor]
     codec: Codec | None
@@ -59,6 +61,8 @@ class Shared:
             log,
             options.name,
             slots=options.concurrency,
+            pools=Pools(options.dsn, options.schema, options.transactions),
+            look=self.rhythm.look,
         )
         self.runner_id: int | None = None
         self.lease = 15.0  # seconds

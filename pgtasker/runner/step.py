@@ -10,11 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from psycopg import AsyncConnection, Connection
+
+from pgtasker.errors import ClaimLost, PermanentError
 from pgtasker.rows import ClaimedStep, Json
 
 
 def _never() -> bool:
     return False
+
+
+def _not_here() -> Any:
+    raise PermanentError(
+        "this handler has no connection to complete on: a worker process speaks to its runner "
+        "alone, choose the executor thread"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +48,7 @@ class _Attempt:
     logger: Any
     _extend: Callable[[float | None, Json], Any] = field(repr=False)
     _is_cancelled: Callable[[], bool] = field(repr=False, default=_never)
+    _connection: Callable[[], Any] = field(repr=False, default=_not_here)
 
     @property
     def cancelled(self) -> bool:
@@ -70,6 +81,20 @@ class Step(_Attempt):
         """
         self._extend(None, None)
 
+    def connection(self) -> Connection[Any]:
+        """The connection on which this step completes, in a transaction that the first call begins.
+
+        When the handler returns, the completion joins what was written there, and both are
+        committed at once; when it raises, or its claim is lost, neither is. `commit()` and
+        `rollback()` are refused there, savepoints are made with `connection.transaction()`; what
+        is set for the session does not outlast the handler.
+
+        Waits while as many handlers have such a connection as the runner gives
+        (`Runner(transactions=10)`), and while the database is away. Raises ClaimLost if the attempt
+        no longer counts, PermanentError in a worker process, which has no connection.
+        """
+        return self._connection()  # type: ignore[no-any-return]
+
 
 class AsyncStep(_Attempt):
     """The `step` of a handler that is a coroutine function and runs on the event loop."""
@@ -93,6 +118,25 @@ class AsyncStep(_Attempt):
         Nothing expires without it: the runner renews its lease for all that it executes.
         """
         await self._extend(None, None)
+
+    async def connection(self) -> AsyncConnection[Any]:
+        """The connection on which this step completes, in a transaction that the first call begins.
+
+        When the handler returns, the completion joins what was written there, and both are
+        committed at once; when it raises, or its claim is lost, neither is. `commit()` and
+        `rollback()` are refused there, savepoints are made with `connection.transaction()`; what
+        is set for the session does not outlast the handler.
+
+        Waits while as many handlers have such a connection as the runner gives
+        (`Runner(transactions=10)`), and while the database is away. Raises ClaimLost if the attempt
+        no longer counts.
+        """
+        return await self._connection()  # type: ignore[no-any-return]
+
+
+def no_longer_counts() -> ClaimLost:
+    """What a handler is told whose attempt has been decided here already."""
+    return ClaimLost("the attempt no longer counts: stop, its result is discarded")
 
 
 def facts(claim: ClaimedStep) -> dict[str, Any]:

@@ -11,6 +11,7 @@ This module is the table of contents; the modules beside it are for one kind of 
 from pgtasker.surface.calls import Call, execute, execute_async
 from pgtasker.surface.executing import (
     advance,
+    complete_step,
     deregister_runner,
     extend_step,
     heartbeat,
@@ -90,6 +91,7 @@ __all__ = [  # noqa: RUF022 - by who calls
     "heartbeat",
     "deregister_runner",
     "extend_step",
+    "complete_step",
     "advance",
     "maintain",
     "wake_up_channel",

@@ -43,6 +43,17 @@ def extend_step(
     )
 
 
+def complete_step(workflow_step_id: int, claim_id: int, results: str) -> Call[None]:
+    """Complete a claimed step with results, as JSON text."""
+    return function(
+        "complete_step",
+        nothing,
+        workflow_step_id=workflow_step_id,
+        claim_id=claim_id,
+        results=Jsonb(results, dumps=str),
+    )
+
+
 def advance(runner_id: int, outcomes: Sequence[str], max_steps: int) -> Call[Advance]:
     """Report outcomes, each as JSON text, and claim up to max_steps steps."""
     document = Jsonb(outcomes, dumps=lambda texts: "[" + ",".join(texts) + "]")

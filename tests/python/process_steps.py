@@ -154,3 +154,8 @@ first_of_the_name = same_name
 def same_name() -> str:  # type: ignore[no-redef]
     """The one that the module has under this name."""
     return "the second"
+
+
+def ask_for_connection(step: Step) -> None:
+    """It cannot be had in a worker process."""
+    step.connection()
