@@ -12,6 +12,7 @@ from .fleet import Load, until
 from .place import CannotHappenError, Measured, Place, Witness, percentile, witness
 from .proxy import Proxy
 from .servers import HOST, Pooler
+from .transactions_fail import CUT_OFF, check_books, open_books
 
 LEASE = 2.0  # seconds
 CROWDED = "too many clients"
@@ -145,7 +146,11 @@ def pooled(place: Place, times: int) -> Measured:
             fleet.start(2, "--coordination", "poll", "--poll-interval", "0.2")
             fleet.start(1)  # it listens in vain, and polls
             fleet.ready()
-            with Load(dsn, place.seed, pause=0.03, seconds=0.05) as load:
+            open_books(seen)
+            with (
+                Load(dsn, place.seed, pause=0.03, seconds=0.05) as load,
+                Load(dsn, place.seed + 1, pause=0.1, seconds=0.05, workflow="ledger") as entries,
+            ):
                 for number in range(times):
                     before = seen.completed()
                     pooler.restart()
@@ -154,8 +159,9 @@ def pooled(place: Place, times: int) -> Measured:
                         victim = fleet.living[0]
                         seen.wait_until_it_holds(victim.name)
                         killed_at[victim.name] = fleet.kill(victim)
-                started = load.stop()
-            seen.settle(started, gone=fleet.gone)
+                started = load.stop() + entries.stop()
+            seen.settle(started, gone=fleet.gone, failures=CUT_OFF)
+            check_books(seen)
             took = [at - killed_at[name] for name, at in seen.takeovers() if name in killed_at]
             most = f", takeover by lease after {max(took):.1f} s of {lease:g}" if took else ""
             return Measured(

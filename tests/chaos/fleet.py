@@ -126,7 +126,8 @@ class Load:
 
     What the database did not answer is asked again with the same key: so each key has one task,
     and `started` are the tasks whose start was acknowledged. `pause` is in seconds between starts;
-    `seconds` is how long a step takes; every `failing`-th task fails once on its way.
+    `seconds` is how long a step takes; every `failing`-th task fails once on its way;
+    `workflow` is the name of one of `work`.
     """
 
     def __init__(
@@ -138,12 +139,13 @@ class Load:
         seconds: float = 0.02,
         failing: int = 5,
         tasks: int | None = None,
+        workflow: str = "diamond",
     ) -> None:
         self.started: list[int] = []
         self.refusals: list[str] = []
         self._dsn, self._seed, self._random = dsn, seed, random.Random(seed)
         self._pause, self._seconds, self._failing = pause, seconds, failing
-        self._tasks = tasks
+        self._tasks, self._workflow = tasks, workflow
         self._stopping = threading.Event()
         self._conn: psycopg.Connection[Any] | None = None
         self._thread = threading.Thread(target=self._work, name="load", daemon=True)
@@ -180,8 +182,9 @@ class Load:
 
     def _context(self, number: int) -> dict[str, Any]:
         context: dict[str, Any] = {"seconds": self._random.uniform(0.5, 1.5) * self._seconds}
+        context["account"] = number % work.ACCOUNTS
         if self._failing and number % self._failing == 0:
-            context["failures"] = {self._random.choice(["first", "left", "right", "last"]): 1}
+            context["failures"] = {self._random.choice(work.STEPS[self._workflow]): 1}
         return context
 
     def _start(self, key: str, context: dict[str, Any]) -> bool:
@@ -191,9 +194,9 @@ class Load:
                     self._dsn, autocommit=True, row_factory=tuple_row, prepare_threshold=None
                 )
             row = self._conn.execute(
-                "select pgtasker.create_task(name => 'diamond', namespace => 'chaos',"
+                "select pgtasker.create_task(name => %s, namespace => 'chaos',"
                 " context => %s, idempotency_key => %s)",
-                [Jsonb(context), key],
+                [self._workflow, Jsonb(context), key],
             ).fetchone()
         except psycopg.Error as error:
             self.refusals.append(f"{error.sqlstate}: {error}")

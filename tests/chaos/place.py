@@ -162,10 +162,12 @@ class Witness:
                 until(self.is_settled, "every task is at rest", 20)
         assert self.is_settled(), "tasks are left, and no step ends"
 
-    def settle(self, started: Sequence[int], **asked: Any) -> None:
+    def settle(
+        self, started: Sequence[int], *, failures: Sequence[str] = ("Expected",), **asked: Any
+    ) -> None:
         """Wait for the end of all work, which must be a good one, and check every promise."""
         self.wait_until_settled()
-        assert_kept(self.conn, settled=True, started=started, failures=["Expected"], **asked)
+        assert_kept(self.conn, settled=True, started=started, failures=failures, **asked)
         bad = self.rows("select task_id, state from task_list where state <> 'complete'")
         assert bad == []
 

@@ -2,7 +2,8 @@
 
 Responsible for passing bytes on, and for two faults. It lets a statement through, waits until the
 server says that it is ready again, so that the statement has committed, and then cuts the
-connection instead of passing the answer on. Or it passes nothing on for a while, and cuts nothing.
+connection instead of passing the answer on (or before the statement, or after the answer). Or it
+passes nothing on for a while, and cuts nothing.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from .fleet import until
 
 READY = b"Z"  # the message with which the server ends the answer to a statement
 HEAD = 5  # bytes: the kind of a message and its length
+UNSENT, COMMITTED, ANSWERED = POINTS = ("commit unsent", "committed", "commit answered")
 
 
 class Proxy:
@@ -26,7 +29,7 @@ class Proxy:
         self._listener = socket.create_server((host, 0))
         self.port = int(self._listener.getsockname()[1])
         self.cuts = 0
-        self._armed: bytes | None = None
+        self._armed: tuple[bytes, str, Callable[[], object]] | None = None
         self._flowing = threading.Event()
         self._flowing.set()
         self._lock = threading.Lock()
@@ -34,15 +37,22 @@ class Proxy:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def cut(self, statement: str) -> None:
-        """The answer to the next statement that has this in its text will be lost."""
-        with self._lock:
-            self._armed = statement.encode()
+    def cut(
+        self, statement: str, point: str = COMMITTED, act: Callable[[], object] = lambda: None
+    ) -> None:
+        """The answer to the next statement that has this in its text will be lost.
 
-    def lose(self, statement: str) -> None:
+        Or its connection is cut at another point; `act` is called right before that.
+        """
+        with self._lock:
+            self._armed = (statement.encode(), point, act)
+
+    def lose(
+        self, statement: str, point: str = COMMITTED, act: Callable[[], object] = lambda: None
+    ) -> None:
         """The same, and wait until it is lost."""
         cuts = self.cuts
-        self.cut(statement)
+        self.cut(statement, point, act)
         until(lambda: self.cuts > cuts, f"an answer to {statement} is lost")
 
     def stall(self) -> None:
@@ -76,6 +86,7 @@ class Proxy:
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         answer: bytes | None = None  # what is kept back once the answer is to be lost
+        point, act = COMMITTED, None
         with client, server, selectors.DefaultSelector() as ready, suppress(OSError):
             for each in (client, server):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -87,23 +98,28 @@ class Proxy:
                     if not data:
                         return
                     if key.fileobj is client:
-                        if self._is_to_be_cut(data):
-                            answer = b""
-                        server.sendall(data)
+                        if armed := self._disarmed(data):
+                            answer, (_, point, act) = b"", armed
+                        if answer is None or point != UNSENT:
+                            server.sendall(data)
                     elif answer is None:
                         client.sendall(data)
                     else:
                         answer += data
-                        if _is_ready(answer):
-                            self.cuts += 1
-                            return
+                        if point == ANSWERED:
+                            client.sendall(data)
+                    if act and (point == UNSENT or (answer and _is_ready(answer))):
+                        act()
+                        self.cuts += 1
+                        return
 
-    def _is_to_be_cut(self, data: bytes) -> bool:
+    def _disarmed(self, data: bytes) -> tuple[bytes, str, Callable[[], object]] | None:
+        """What was to happen, if this is the statement."""
         with self._lock:
-            if self._armed is None or self._armed not in data:
-                return False
-            self._armed = None
-            return True
+            if self._armed is None or self._armed[0] not in data:
+                return None
+            armed, self._armed = self._armed, None
+            return armed
 
 
 def _is_ready(answer: bytes) -> bool:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from . import connections_fail, pairs, runners_fail, servers_fail, sessions_fail, soak
+from . import (
+    connections_fail,
+    pairs,
+    runners_fail,
+    servers_fail,
+    sessions_fail,
+    soak,
+    transactions_fail,
+)
 from .place import Scenario
 
 SCENARIOS = [
@@ -109,6 +117,15 @@ SCENARIOS = [
         sessions_fail.tuned_against,
         short=1,
         long=5,
+    ),
+    Scenario(
+        "transactional steps",
+        "kill -9 at each point of handlers that write in the transaction of their completion, and "
+        "around its commit; answers lost, connections ended",
+        "each step writes exactly once, in the transaction that completes it",
+        transactions_fail.interrupted,
+        short=len(transactions_fail.POINTS),
+        long=20 * len(transactions_fail.POINTS),
     ),
     Scenario(
         "pairs",

@@ -7,6 +7,8 @@ it. Limits are high: no step may fail for good because its runner was killed oft
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from typing import Any
 
@@ -18,6 +20,13 @@ PACKAGE = "tests.chaos.work"
 NAME = "chaos/diamond"
 
 diamond = Workflow("diamond", namespace="chaos")
+ledger = Workflow("ledger", namespace="chaos")
+STEPS = {"diamond": ["first", "left", "right", "last"], "ledger": ["enter", "post"]}
+
+ACCOUNTS = 20
+POINTS = ("not yet asked", "asked", "written", "returning")  # at which a runner kills itself
+ENTER = "insert into public.effects values (%s, %s)"
+ADD = "update public.accounts set balance = balance + 1 where account = %s"
 
 
 class Expected(Exception):  # noqa: N818 - its name is what the log shows
@@ -57,3 +66,39 @@ async def last(
     await asyncio.sleep(context["seconds"])
     _fail(context, step)
     return [left, right]
+
+
+def _die(context: dict[str, Any], step: Step | AsyncStep, point: str) -> None:
+    """The runner is killed there, in the first attempt."""
+    if context.get("dies") == {"step": step.name, "point": point} and step.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@ledger.step(**OFTEN)
+def enter(context: dict[str, Any], step: Step) -> str:
+    """In a thread: write in the transaction of the completion."""
+    _die(context, step, "not yet asked")
+    connection = step.connection()
+    _die(context, step, "asked")
+    connection.execute(ENTER, [step.workflow_step_id, step.attempt])
+    connection.execute(ADD, [context["account"]])
+    _die(context, step, "written")
+    time.sleep(context["seconds"])
+    _fail(context, step)
+    _die(context, step, "returning")
+    return step.name
+
+
+@ledger.step(**OFTEN)
+async def post(enter: str, context: dict[str, Any], step: AsyncStep) -> list[str]:
+    """The same on the event loop."""
+    _die(context, step, "not yet asked")
+    connection = await step.connection()
+    _die(context, step, "asked")
+    await connection.execute(ENTER, [step.workflow_step_id, step.attempt])
+    await connection.execute(ADD, [context["account"]])
+    _die(context, step, "written")
+    await asyncio.sleep(context["seconds"])
+    _fail(context, step)
+    _die(context, step, "returning")
+    return [enter, step.name]
