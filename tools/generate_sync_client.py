@@ -24,6 +24,7 @@ SOURCES = (
     "clients/async_waiting.py",
     "queries/async_fetching.py",
     "runner/async_transactions.py",
+    "testing/async_completions.py",
 )
 
 NOTE = "The synchronous twin is generated from this module by {tool}."
@@ -37,7 +38,8 @@ WORDS = {
     r"\basyncio\.(Lock|Semaphore)\b": r"threading.\1",
     r"\bAbstractAsync": "Abstract",
     r"\b(_?)Async(?=[A-Z])": r"\1",
-    r"\b(a)sync_?(access|fetching|listening|looking|reading|transactions|waiting)\b": r"\2",
+    r"\b(a)sync_(access|fetching|listening|looking|reading|waiting)\b": r"\2",
+    r"\b(a)sync_(completions|transactions)\b": r"\2",
     r"\basynccontextmanager\b": "contextmanager",
     r"\b(execute|resolved|rest)_async\b": r"\1",
     r"\bawaited=True\b": "awaited=False",

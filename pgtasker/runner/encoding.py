@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 
 from pgtasker import payload
 from pgtasker.codec import Codec, decoded, encoded
@@ -39,34 +40,38 @@ class EncodingExecutor:
     async def execute(self, attempt: Attempt) -> Outcome:
         """Execute the handler there; an attempt whose values cannot be read fails."""
         try:
-            attempt.claim = self._readable(attempt.claim)
+            attempt.claim = readable(self._codec, attempt.claim)
         except Exception as error:  # noqa: BLE001 - the codec is anybody's
             await attempt.begin()
             return failed(error)
-        attempt.seal = self._sealed  # where the completion is committed before it comes back here
-        return self._sealed(await self._executor.execute(attempt))
+        # Also where the completion is committed before its outcome comes back here.
+        attempt.seal = partial(sealed, self._codec)
+        return sealed(self._codec, await self._executor.execute(attempt))
 
     async def close(self) -> None:
         """Close the other."""
         await self._executor.close()
 
-    def _readable(self, claim: ClaimedStep) -> ClaimedStep:
-        parents = claim.dependency_results.items()
-        return replace(
-            claim,
-            context=decoded(self._codec, claim.context),
-            dependency_results={name: decoded(self._codec, each) for name, each in parents},
-        )
 
-    def _sealed(self, outcome: Outcome) -> Outcome:
-        try:
-            return self._encoded(outcome)
-        except Exception as error:  # noqa: BLE001 - as above
-            return failed(error)
+def readable(codec: Codec | None, claim: ClaimedStep) -> ClaimedStep:
+    """The claim with its values as they were."""
+    if codec is None:
+        return claim
+    parents = claim.dependency_results.items()
+    return replace(
+        claim,
+        context=decoded(codec, claim.context),
+        dependency_results={name: decoded(codec, each) for name, each in parents},
+    )
 
-    def _encoded(self, outcome: Outcome) -> Outcome:
-        if "results" not in outcome.members:
-            return outcome
-        results = encoded(self._codec, json.loads(outcome.members["results"]))
+
+def sealed(codec: Codec | None, outcome: Outcome) -> Outcome:
+    """The outcome with results as they are stored; a failure if they cannot be encoded."""
+    if codec is None or "results" not in outcome.members:
+        return outcome
+    try:
+        results = encoded(codec, json.loads(outcome.members["results"]))
         text = payload.dump(results, "what the codec made of the result")
-        return replace(outcome, members={**outcome.members, "results": text})
+    except Exception as error:  # noqa: BLE001 - the codec is anybody's
+        return failed(error)
+    return replace(outcome, members={**outcome.members, "results": text})

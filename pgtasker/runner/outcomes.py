@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgtasker import payload
-from pgtasker.errors import InvalidPayload, PayloadError, PermanentError, Problem, RetryableError
+from pgtasker.errors import (
+    InvalidPayload,
+    PayloadError,
+    PermanentError,
+    Problem,
+    RetryableError,
+    one_line,
+)
 from pgtasker.rows import ClaimedStep
 
 LONGEST_MESSAGE = 10_000  # characters; an error must fit where its results would not
@@ -62,6 +69,12 @@ def failed(error: BaseException, *, retryable: bool = True) -> Outcome:
         problems=error.problems if isinstance(error, InvalidPayload) else (),
         members=members,
     )
+
+
+def refused(error: BaseException) -> Outcome:
+    """The database cannot store what the handler returned; it would not change."""
+    reason = PayloadError(f"the outcome was refused: {one_line(error)}")
+    return failed(reason, retryable=False)
 
 
 def timed_out(seconds: float) -> Outcome:

@@ -7,9 +7,8 @@ replaced by a failure that says so. Sending is left to the runner.
 
 from __future__ import annotations
 
-from pgtasker.errors import PayloadError, one_line
 from pgtasker.rows import ClaimedStep
-from pgtasker.runner.outcomes import Outcome, failed, released
+from pgtasker.runner.outcomes import Outcome, refused, released
 
 REFUSED_DELAY = 10.0  # seconds until a step is tried again of which not even the failure is taken
 
@@ -61,5 +60,4 @@ class Reports:
                 self.add(claim, released(REFUSED_DELAY))
             else:
                 self._replaced.add(claim_id)
-                reason = PayloadError(f"the outcome was refused: {one_line(error)}")
-                self.add(claim, failed(reason, retryable=False))
+                self.add(claim, refused(error))

@@ -28,9 +28,9 @@ from psycopg.rows import tuple_row
 from pgtasker import surface
 from pgtasker.clients.twins import rest
 from pgtasker.dsn import connection_string
-from pgtasker.errors import ClaimLost, PayloadError, PermanentError, one_line, translated
+from pgtasker.errors import ClaimLost, PermanentError, one_line, translated
 from pgtasker.runner.link import is_refusal, is_transient, needs_a_person, pause_after
-from pgtasker.runner.outcomes import COMMITTED, LOST, Outcome, failed
+from pgtasker.runner.outcomes import COMMITTED, LOST, Outcome, failed, refused
 from pgtasker.runner.step import no_longer_counts
 
 if TYPE_CHECKING:
@@ -234,10 +234,7 @@ class Completion:
                     "commit unanswered", error=one_line(error), step_state=lost.step_state
                 )
                 return COMMITTED if lost.step_state == "complete" else LOST
-        if is_refusal(error):
-            reason = PayloadError(f"the outcome was refused: {one_line(error)}")
-            return failed(reason, retryable=False)
-        return failed(error)
+        return refused(error) if is_refusal(error) else failed(error)
 
 
 def _is_idle(connection: Connection[Any]) -> bool:

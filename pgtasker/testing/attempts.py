@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,10 +18,13 @@ from structlog.contextvars import bound_contextvars
 from pgtasker import surface
 from pgtasker.errors import ClaimLost, PayloadError
 from pgtasker.rows import ClaimedStep, Json
+from pgtasker.runner.encoding import readable, sealed
 from pgtasker.runner.handlers import arguments
 from pgtasker.runner.outcomes import completed, failed, timed_out
 from pgtasker.runner.step import AsyncStep, Step, facts, ids
 from pgtasker.service.logs import logger
+from pgtasker.testing.async_completions import AsyncCompletion
+from pgtasker.testing.completions import Completion
 from pgtasker.testing.drive import Attempt, Ending
 
 __tracebackhide__ = True  # pytest shows what the test and the handler did
@@ -32,8 +36,13 @@ SendAsync = Callable[[surface.Call[Any]], Awaitable[Any]]
 Failures = (Exception, SystemExit)
 
 
-def execute(attempt: Attempt, send: Send) -> Ending:
-    """Call a handler that is a plain function."""
+def execute(attempt: Attempt, send: Send, completion: Completion) -> Ending:
+    """Call a handler that is a plain function; it may ask for the connection of `completion`."""
+    ending = _called(attempt, send, completion)
+    return replace(ending, outcome=completion.end(ending.outcome))
+
+
+def _called(attempt: Attempt, send: Send, completion: Completion) -> Ending:
     claim, step = attempt.claim, attempt.step
 
     def extend(timeout: float | None, progress: Json) -> None:
@@ -47,7 +56,13 @@ def execute(attempt: Attempt, send: Send) -> Ending:
         return False
 
     logger = _logger(claim)
-    running = Step(**facts(claim), logger=logger, _extend=extend, _is_cancelled=is_cancelled)
+    running = Step(
+        **facts(claim),
+        logger=logger,
+        _extend=extend,
+        _is_cancelled=is_cancelled,
+        _connection=completion.connection,
+    )
     given = _given(attempt, running)
     if isinstance(given, Ending):
         return given
@@ -59,8 +74,15 @@ def execute(attempt: Attempt, send: Send) -> Ending:
     return _returned(attempt, result)
 
 
-async def execute_async(attempt: Attempt, send: SendAsync) -> Ending:
-    """Await a handler that is a coroutine function, as long as the timeout of the step allows."""
+async def execute_async(attempt: Attempt, send: SendAsync, completion: AsyncCompletion) -> Ending:
+    """Await a handler that is a coroutine function, as long as the timeout of the step allows; it
+    may ask for the connection of `completion`.
+    """
+    ending = await _awaited(attempt, send, completion)
+    return replace(ending, outcome=await completion.end(ending.outcome))
+
+
+async def _awaited(attempt: Attempt, send: SendAsync, completion: AsyncCompletion) -> Ending:
     claim, step = attempt.claim, attempt.step
     deadline = asyncio.timeout(claim.timeout)
 
@@ -69,7 +91,9 @@ async def execute_async(attempt: Attempt, send: SendAsync) -> Ending:
         if timeout is not None:
             deadline.reschedule(asyncio.get_running_loop().time() + timeout)
 
-    running = AsyncStep(**facts(claim), logger=_logger(claim), _extend=extend)
+    running = AsyncStep(
+        **facts(claim), logger=_logger(claim), _extend=extend, _connection=completion.connection
+    )
     given = _given(attempt, running)
     if isinstance(given, Ending):
         return given
@@ -86,14 +110,14 @@ async def execute_async(attempt: Attempt, send: SendAsync) -> Ending:
 
 def _given(attempt: Attempt, running: object) -> dict[str, Any] | Ending:
     try:
-        return arguments(attempt.step, attempt.claim, running)
+        return arguments(attempt.step, readable(attempt.codec, attempt.claim), running)
     except Exception as error:  # noqa: BLE001 - the types that a handler asks for are anybody's
         return _failure(attempt.claim, error, retryable=not isinstance(error, PayloadError))
 
 
 def _returned(attempt: Attempt, result: object) -> Ending:
     try:
-        return Ending(completed(attempt.step.dumped(result)))
+        return Ending(sealed(attempt.codec, completed(attempt.step.dumped(result))))
     except Exception as error:  # noqa: BLE001 - as above
         return _failure(attempt.claim, error, retryable=not isinstance(error, PayloadError))
 

@@ -20,11 +20,12 @@ from typing import Any, TypeVar
 import psycopg
 
 from pgtasker import surface
+from pgtasker.codec import Codec, encoded, readable, registrable
 from pgtasker.errors import ConfigurationError, PgtaskerError, RunnerExpired
 from pgtasker.rows import Advance, ClaimedStep, Explanation, Json, Task, TaskStep
 from pgtasker.runner.handlers import Handlers, missing
 from pgtasker.runner.link import is_refusal
-from pgtasker.runner.outcomes import Outcome
+from pgtasker.runner.outcomes import COMMITTED, LOST, Outcome
 from pgtasker.runner.reports import Reports
 from pgtasker.workflow import Workflow, WorkflowStep, identity
 
@@ -44,10 +45,11 @@ class TaskStuck(PgtaskerError):  # noqa: N818 - the name is what is the matter
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A claimed step that is to be executed."""
+    """A claimed step that is to be executed; its values are stored as the codec makes them."""
 
     claim: ClaimedStep
     step: WorkflowStep
+    codec: Codec | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,9 @@ Script = Generator[surface.Call[Any] | Attempt, Any, T]
 class Drive:
     """Drives tasks of these workflows; `errors` keeps the last exception of each step."""
 
-    def __init__(self, workflows: Iterable[Workflow]) -> None:
+    def __init__(self, workflows: Iterable[Workflow], codec: Codec | None) -> None:
         self.workflows = tuple(workflows)
+        self._codec = codec
         if not self.workflows:
             raise ConfigurationError("no workflows: give those whose steps are to be executed")
         self.errors: dict[int, BaseException | None] = {}
@@ -76,17 +79,16 @@ class Drive:
 
     def workflow(self, workflow: Workflow, context: Json, raise_errors: bool) -> Script[Task]:
         """A new task of a workflow, which is registered first, to its end."""
-        yield surface.register_workflow(workflow.definition())
-        task_id: int = yield surface.create_task(
-            **identity(workflow), context=workflow.check_context(context)
-        )
+        yield surface.register_workflow(registrable(self._codec, workflow.definition()))
+        given = encoded(self._codec, workflow.check_context(context))
+        task_id: int = yield surface.create_task(**identity(workflow), context=given)
         return (yield from self.task(task_id, raise_errors))
 
     def task(self, task_id: int, raise_errors: bool) -> Script[Task]:
         """One task to its end."""
         yield from self.finished([task_id], raise_errors)
         task: Task = yield surface.get_task(task_id)
-        return task
+        return readable(self._codec, task)
 
     def finished(self, task_ids: Sequence[int], raise_errors: bool) -> Script[None]:
         """These tasks to their end, all at once."""
@@ -104,7 +106,7 @@ class Drive:
             driven += sorted(fresh)
             yield from self.tasks(driven, stuck_is_error=False)
         tasks: list[Task] = yield surface.get_tasks(driven)
-        return tasks
+        return readable(self._codec, tasks)
 
     def tasks(self, task_ids: Sequence[int], *, stuck_is_error: bool = True) -> Script[None]:
         """These tasks until they are at rest; the clock of the session is put back in the end."""
@@ -187,9 +189,10 @@ class Drive:
                 unknown[claim.workflow_step_id] = step
             else:
                 self._attempts += 1
-                ending: Ending = yield Attempt(claim, step)
+                ending: Ending = yield Attempt(claim, step, self._codec)
                 self.errors[claim.workflow_step_id] = ending.error
-                reports.add(claim, ending.outcome)
+                if ending.outcome not in (COMMITTED, LOST):
+                    reports.add(claim, ending.outcome)
 
     def _step_for(self, claim: ClaimedStep) -> WorkflowStep | str:
         """The step to execute, or why there is none."""

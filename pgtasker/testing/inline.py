@@ -14,6 +14,7 @@ from unittest import mock
 
 from pgtasker.async_client import AsyncClient
 from pgtasker.client import Client
+from pgtasker.codec import Codec
 from pgtasker.testing.drive import Drive
 from pgtasker.testing.perform import perform
 from pgtasker.workflow import Workflow
@@ -61,7 +62,7 @@ class _Inline:
         def start_and_run(
             client: Client, workflow: Workflow | str, *arguments: Any, **options: Any
         ) -> Any:
-            drive, started = self._drive(workflow)
+            drive, started = self._drive(workflow, client._codec)
             for each in started:
                 client.register(each)
             answer = start(client, workflow, *arguments, **options)
@@ -77,7 +78,7 @@ class _Inline:
         async def start_and_run(
             client: AsyncClient, workflow: Workflow | str, *arguments: Any, **options: Any
         ) -> Any:
-            drive, started = self._drive(workflow)
+            drive, started = self._drive(workflow, client._codec)
             for each in started:
                 await client.register(each)
             answer = await start(client, workflow, *arguments, **options)
@@ -86,13 +87,13 @@ class _Inline:
 
         return start_and_run
 
-    def _drive(self, workflow: Workflow | str) -> tuple[Drive, list[Workflow]]:
+    def _drive(self, workflow: Workflow | str, codec: Codec | None) -> tuple[Drive, list[Workflow]]:
         """What drives the tasks, and those workflows that may be the one that is started."""
         known = self._workflows
         if isinstance(workflow, Workflow) and workflow not in known:
             known = (*known, workflow)
         name = workflow.name if isinstance(workflow, Workflow) else workflow.rpartition("/")[2]
-        return Drive(known), [each for each in known if each.name == name]
+        return Drive(known, codec), [each for each in known if each.name == name]
 
 
 def _task_ids(answer: int | list[int]) -> list[int]:

@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import Any, TypeVar, overload
 
 from psycopg import AsyncConnection, Connection
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 from pgtasker import surface
@@ -22,8 +23,11 @@ from pgtasker.async_client import AsyncClient
 from pgtasker.client import Client
 from pgtasker.clients.access import Joined
 from pgtasker.clients.async_access import AsyncJoined
-from pgtasker.errors import ConfigurationError
+from pgtasker.codec import Codec
+from pgtasker.errors import ConfigurationError, PermanentError
+from pgtasker.testing.async_completions import AsyncCompletion
 from pgtasker.testing.attempts import execute, execute_async
+from pgtasker.testing.completions import Completion
 from pgtasker.testing.drive import Attempt, Ending, Script
 
 __tracebackhide__ = True  # pytest shows what the test and the handler did
@@ -114,10 +118,13 @@ class _Here:
     def perform(self, request: surface.Call[Any] | Attempt) -> Any:
         if not isinstance(request, Attempt):
             return self._send(request)
+        schema, claim = self._schema, request.claim
         if request.step.is_async:
-            ending = self._await(execute_async(request, self._send_async))
+            awaited = AsyncCompletion(self._further, schema, claim, own=True)
+            ending = self._await(execute_async(request, self._send_async, awaited))
         else:
-            ending = execute(request, self._send)
+            completion = Completion(lambda: self._connection, schema, claim, own=False)
+            ending = execute(request, self._send, completion)
         _require_usable(self._connection, request, ending)
         return ending
 
@@ -129,6 +136,15 @@ class _Here:
 
     async def _send_async(self, call: surface.Call[T]) -> T:
         return self._send(call)
+
+    async def _further(self) -> AsyncConnection[Any]:
+        """A connection for a coroutine function, which that of the test is not for."""
+        further: AsyncConnection[Any] = await AsyncConnection.connect(
+            **_further_to(self._connection)
+        )
+        clock = surface.set_session_clock(self._send(surface.session_clock()))
+        await surface.execute_async(further, self._schema, clock)
+        return further
 
     def _await(self, coroutine: Coroutine[Any, Any, Ending]) -> Ending:
         """Run a coroutine on a loop of our own: in another thread if one is running in this."""
@@ -155,23 +171,52 @@ class _OnLoop:
     async def perform(self, request: surface.Call[Any] | Attempt) -> Any:
         if not isinstance(request, Attempt):
             return await self._send(request)
+        schema, claim = self._schema, request.claim
         if request.step.is_async:
-            ending = await execute_async(request, self._send)
+            awaited = AsyncCompletion(self._given, schema, claim, own=False)
+            ending = await execute_async(request, self._send, awaited)
         else:
             loop = asyncio.get_running_loop()
 
             def send(call: surface.Call[Any]) -> Any:
                 return asyncio.run_coroutine_threadsafe(self._send(call), loop).result()
 
-            ending = await asyncio.to_thread(execute, request, send)
+            def further() -> Connection[Any]:
+                """A connection for a plain function, which that of the test is not for."""
+                connection: Connection[Any] = Connection.connect(**_further_to(self._connection))
+                clock = surface.set_session_clock(send(surface.session_clock()))
+                surface.execute(connection, schema, clock)
+                return connection
+
+            completion = Completion(further, schema, claim, own=True)
+            ending = await asyncio.to_thread(execute, request, send, completion)
         _require_usable(self._connection, request, ending)
         return ending
+
+    async def _given(self) -> AsyncConnection[Any]:
+        return self._connection
 
     async def _send(self, call: surface.Call[T]) -> T:
         if not _needs_block(self._connection, self._joined):
             return await surface.execute_async(self._connection, self._schema, call)
         async with self._connection.transaction():
             return await surface.execute_async(self._connection, self._schema, call)
+
+
+def codec_of(database: Database | AsyncDatabase) -> Codec | None:
+    """The codec of a client; other ways to the database have none."""
+    return database._codec if isinstance(database, Client | AsyncClient) else None
+
+
+def _further_to(connection: Connection[Any] | AsyncConnection[Any]) -> dict[str, Any]:
+    """How to open another connection to the same database, which sees what is committed only."""
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        raise PermanentError(
+            "step.connection() of a plain function needs a Connection in this test, that of a "
+            "coroutine function an AsyncConnection: another one cannot see what is not committed"
+        )
+    dsn = make_conninfo(connection.info.dsn, password=connection.info.password or None)
+    return {"conninfo": dsn, "autocommit": True, "prepare_threshold": None}
 
 
 def _needs_block(connection: Connection[Any] | AsyncConnection[Any], joined: bool) -> bool:

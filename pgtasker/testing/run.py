@@ -12,7 +12,7 @@ from typing import Any, overload
 
 from pgtasker.rows import Json, Task
 from pgtasker.testing.drive import Drive
-from pgtasker.testing.perform import AsyncDatabase, Database, perform
+from pgtasker.testing.perform import AsyncDatabase, Database, codec_of, perform
 from pgtasker.workflow import Workflow
 
 __tracebackhide__ = True  # pytest shows what the test and the handler did
@@ -56,7 +56,7 @@ def run_workflow(
         >>> task.state, task.results
         ('complete', {'ship': 'order 42 is on its way'})
     """
-    script = Drive([workflow]).workflow(workflow, context, raise_errors)
+    script = Drive([workflow], codec_of(database)).workflow(workflow, context, raise_errors)
     return perform(database, schema, script)
 
 
@@ -107,7 +107,9 @@ def run_task(
         >>> run_task(client, task_id, fulfil).state
         'complete'
     """
-    return perform(database, schema, Drive(workflows).task(task_id, raise_errors))
+    return perform(
+        database, schema, Drive(workflows, codec_of(database)).task(task_id, raise_errors)
+    )
 
 
 @overload
@@ -133,4 +135,4 @@ def run_all(
         >>> [task.state for task in run_all(client, fulfil)]
         ['complete', 'complete']
     """
-    return perform(database, schema, Drive(workflows).everything())
+    return perform(database, schema, Drive(workflows, codec_of(database)).everything())
