@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from pgtasker.errors import PgtaskerError
+from pgtasker.rights import ROLES, creating, granting, roles_in
 from pgtasker.schema_files import SCHEMA_VERSION as SCHEMA_VERSION
 from pgtasker.schema_files import Objects, install_pieces, is_newer, objects
 
@@ -70,19 +71,34 @@ class AlreadyInstalledError(InstallError):
         self.version = version
 
 
-def render_install(schema: str, testing: bool = False) -> str:
+def render_install(schema: str, testing: bool = False, create_roles: bool = False) -> str:
     """The whole install as plain SQL, without psql commands and without begin and commit.
 
-    `testing` adds what only tests may have: a clock that they can move.
+    `testing` adds what only tests may have: a clock that they can move. `create_roles` creates
+    those of the four roles that are missing; they belong to the whole server.
     """
-    return "\n".join(text for _, text in install_pieces(schema, testing))
+    return "\n".join(text for _, text in _pieces(schema, testing, create_roles))
 
 
-def install(conn: psycopg.Connection[Any], schema: str, testing: bool = False) -> None:
+def _pieces(schema: str, testing: bool, create_roles: bool) -> Iterator[tuple[str, str]]:
+    if create_roles:
+        yield "creating roles", creating(schema)
+    yield from install_pieces(schema, testing)
+    yield ROLES, granting(schema)
+
+
+def install(
+    conn: psycopg.Connection[Any],
+    schema: str,
+    testing: bool = False,
+    *,
+    create_roles: bool = False,
+) -> None:
     """Install into the schema, which is created if need be, in one transaction.
 
-    Raises AlreadyInstalledError, or InstallError when the schema holds an object with one of our
-    names or the database refuses.
+    The roles of the install that exist are granted what is theirs; `create_roles` creates those
+    that are missing. Raises AlreadyInstalledError, or InstallError when the schema holds an object
+    with one of our names, everybody may create objects in it, or the database refuses.
     """
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         require_server(conn)
@@ -91,14 +107,15 @@ def install(conn: psycopg.Connection[Any], schema: str, testing: bool = False) -
         if version is not None:
             raise AlreadyInstalledError(schema, version)
         _require_no_namesakes(cursor, schema)
-        for name, text in install_pieces(schema, testing):
+        for name, text in _pieces(schema, testing, create_roles):
             with failures_in(name, text):
                 cursor.execute(text.encode())
 
 
 def uninstall(conn: psycopg.Connection[Any], schema: str) -> bool:
     """Drop what an install created, in one transaction, and the schema if that is then empty and
-    was created by the install. Answers whether the schema went too.
+    was created by the install. Answers whether the schema went too. Roles stay, without rights
+    here: an install of another database may use them.
 
     Raises InstallError when there is no install, it has another version, or something of others
     depends on it (the message names it).
@@ -121,6 +138,9 @@ def uninstall(conn: psycopg.Connection[Any], schema: str) -> bool:
         cursor.execute("select value::boolean from settings where name = 'schema_created'")
         created = bool((cursor.fetchone() or [False])[0])
         _drop(cursor, schema, known)
+        for role in roles_in(conn, schema):
+            revoke = sql.SQL("revoke usage on schema {} from {}")
+            cursor.execute(revoke.format(identifier, sql.Identifier(role)))
         return created and _drop_schema_if_empty(conn, schema)
 
 

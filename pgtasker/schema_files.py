@@ -37,22 +37,20 @@ _REPLACEABLE = re.compile(r"^create (?=(?:function|view|trigger) )", re.MULTILIN
 _BEGIN = """\
 -- pgtasker {version}, to be run in one transaction (psql --single-transaction -v ON_ERROR_STOP=1).
 
-do $$
-begin
+{create}
+set search_path = {schema}, pg_temp;
+"""
+
+_CREATE_SCHEMA = """
     perform set_config('pgtasker.caller_search_path', current_setting('search_path'), false);
     perform set_config(
         'pgtasker.schema_created',
-        (not exists (select from pg_namespace where nspname = {name_literal}))::text,
+        (not exists (select from pg_namespace where nspname = {literal}))::text,
         false
     );
     if current_setting('pgtasker.schema_created')::boolean then
         create schema {schema};
-    end if;
-end;
-$$;
-
-set search_path = {schema}, pg_temp;
-"""
+    end if;"""
 
 _END = """\
 insert into settings (name, value)
@@ -118,7 +116,8 @@ def objects(testing: bool = True) -> Objects:
 def install_pieces(schema: str, testing: bool) -> Iterator[tuple[str, str]]:
     """What installs, piece by piece, each with the name of its file."""
     quoted = {"schema": sql.Identifier(schema).as_string(None), "version": SCHEMA_VERSION}
-    yield "the opening", _BEGIN.format(**quoted, name_literal=sql.quote(schema))
+    create = block(_CREATE_SCHEMA.format(schema=quoted["schema"], literal=sql.quote(schema)))
+    yield "the opening", _BEGIN.format(**quoted, create=create)
     for name, text in load_order(testing):
         yield name, f"-- {name}\n\n{text}"
     last = max((migration.number for migration in migrations()), default=0)
@@ -160,6 +159,14 @@ def migrations() -> list[Migration]:
         if (number := re.match(r"\d+", file.name)) and file.name.endswith(".sql")
     ]
     return sorted(found, key=lambda migration: migration.number)
+
+
+def block(body: str) -> str:
+    """Statements of PL/pgSQL as one, between marks that do not occur in them."""
+    mark = "$$"
+    while mark in body:
+        mark = f"$_{mark[1:]}"
+    return f"do {mark}\nbegin{body}\nend;\n{mark};\n"
 
 
 def is_newer(version: str) -> bool:

@@ -34,6 +34,7 @@ from pgtasker.installer import (
     some,
     version_in,
 )
+from pgtasker.rights import ROLES, creating, granting
 from pgtasker.schema_files import (
     GRANTS,
     SCHEMA_VERSION,
@@ -136,11 +137,14 @@ def upgrade(
     schema: str,
     *,
     dry_run: bool = False,
+    create_roles: bool = False,
     patience: float = PATIENCE,
     told: Callable[[str], None] = lambda _: None,
 ) -> Upgrade:
     """Upgrade the install in the schema; with `dry_run` everything is tried and taken back.
 
+    The roles of the install that exist are granted what is theirs; `create_roles` creates those
+    that are missing.
     Holders of locks are waited for up to `patience` seconds; `told` is called with who they are.
     Raises InstallError when there is no install, it is newer than this package, or something of
     others is in the way; then nothing was changed.
@@ -153,7 +157,7 @@ def upgrade(
                 conn.transaction(force_rollback=dry_run),
                 conn.cursor(row_factory=tuple_row) as cursor,
             ):
-                return _Upgrading(cursor, schema).run()
+                return _Upgrading(cursor, schema).run(create_roles)
         except LOCKED:
             holders = _holders(conn, schema)
             if time.monotonic() > deadline:
@@ -182,7 +186,7 @@ class _Upgrading:
         self._ours: dict[str, str] = {}  # code as the catalog writes it -> as the files write it
         self._grants: list[tuple[str, str, str, str, bool, bool]] = []
 
-    def run(self) -> Upgrade:
+    def run(self, create_roles: bool) -> Upgrade:
         """Do all of it, inside the caller's transaction."""
         cursor, schema = self._cursor, self._schema
         cursor.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
@@ -195,9 +199,12 @@ class _Upgrading:
                 f"schema {schema!r} has version {before}, newer than {SCHEMA_VERSION} of this "
                 "package: upgrade the package (pip install --upgrade pgtasker)"
             )
+        self._script.append(f"-- pgtasker {before} to {SCHEMA_VERSION}, in one transaction")
+        if create_roles:
+            with failures_in("creating roles", creating(schema), "upgrade"):
+                self._execute(creating(schema))
         self._become_owner()
         identifier = sql.Identifier(schema).as_string(None)
-        self._script.append(f"-- pgtasker {before} to {SCHEMA_VERSION}, in one transaction")
         self._execute(f"set local search_path = {identifier}, pg_temp;")
         noted = self._noted()
         testing = noted.get("made_for_tests") == "true"
@@ -216,6 +223,8 @@ class _Upgrading:
             if name == GRANTS:
                 self._grant_again(known.signatures, known.names["view"])
             self._replace(name, text)
+        with failures_in(ROLES, granting(schema), "upgrade"):
+            self._execute(granting(schema))
         last = max((migration.number for migration in migrations()), default=0)
         self._note(schema_version=SCHEMA_VERSION, schema_code="\n".join(known.code))
         self._note(schema_migration=str(last))

@@ -6,6 +6,7 @@ the queries here are about the server. Printing is left to the caller.
 - `connecting`: what lies between here and the server
 - `server`: its version and its settings
 - `vacuum`: what keeps dead rows, and what they do
+- `rights`: who may use the install
 - `install`: the schema and the work in it
 """
 
@@ -22,10 +23,10 @@ from pgtasker.doctor.install import (
     consistency,
     installed,
     locks,
-    privileges,
     queues,
     runners,
 )
+from pgtasker.doctor.rights import privileges, roles
 from pgtasker.doctor.server import autovacuum, connections, durability, sessions, version
 from pgtasker.doctor.vacuum import dead_rows, prepared, slots, standbys, transactions, wraparound
 from pgtasker.dsn import connection_string, shown
@@ -51,6 +52,7 @@ SERVER: tuple[tuple[str, Check], ...] = (
 INSTALL: tuple[tuple[str, Check], ...] = (
     ("code", code),
     ("privileges", privileges),
+    ("roles", roles),
     ("dead rows", dead_rows),
     ("runners", runners),
     ("session locks", locks),

@@ -1,15 +1,17 @@
-"""The install: its version, its code, who may use it, and the work in it."""
+"""The install: its version, its code, and the work in it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import psycopg
 from psycopg import sql
 
 from pgtasker import surface
 from pgtasker.doctor.base import OK, PROBLEM, WARNING, Patient, Result
-from pgtasker.errors import one_line
+from pgtasker.doctor.rights import advice_of_roles
+from pgtasker.errors import NotInstalled, one_line
 from pgtasker.installer import installed_version, some
 from pgtasker.schema_files import SCHEMA_VERSION, is_newer, objects
 
@@ -20,13 +22,14 @@ PATIENCE = 30  # seconds for reading everything
 def installed(patient: Patient) -> Iterator[Result]:
     schema = patient.schema
     try:
-        version = installed_version(patient.connection, schema)
+        version = _version(patient)
     except psycopg.errors.InsufficientPrivilege as error:
-        yield PROBLEM, one_line(error), f"grant usage on schema {schema!r} to this user"
+        yield PROBLEM, one_line(error), advice_of_roles(patient)
         return
     if version is None:
         yield PROBLEM, f"nothing is installed in schema {schema!r}", "pgtasker install"
-    elif is_newer(version):
+        return
+    if is_newer(version):
         advice = "upgrade the package: pip install --upgrade pgtasker"
         yield PROBLEM, f"version {version} is newer than {SCHEMA_VERSION} of this package", advice
     elif version != SCHEMA_VERSION:
@@ -36,13 +39,15 @@ def installed(patient: Patient) -> Iterator[Result]:
         yield OK, f"version {version} in schema {schema!r}", ""
 
 
+def _version(patient: Patient) -> str | None:
+    """As anybody may ask for it; of an install that was moved only its owner is told."""
+    try:
+        return cast(str, patient.call(surface.get_setting("schema_version")))
+    except NotInstalled:
+        return installed_version(patient.connection, patient.schema)
+
+
 def code(patient: Patient) -> Iterator[Result]:
-    settings = sql.Identifier(patient.schema, "settings").as_string(None)
-    marked = patient.ask(
-        f"select 1 from {settings} where name = 'made_for_tests' and value = 'true'"
-    )
-    if marked:
-        yield WARNING, "made for tests: any client can move its clock", "use another for real work"
     functions = patient.ask(
         """
         select
@@ -68,42 +73,11 @@ def code(patient: Patient) -> Iterator[Result]:
     if any(elsewhere for _, elsewhere in functions):
         text = "the schema was renamed: its functions look for the old name"
         yield PROBLEM, text, "pgtasker upgrade"
-    elif not missing:
-        yield OK, f"{len(functions)} functions are there, and find the schema", ""
-
-
-def privileges(patient: Patient) -> Iterator[Result]:
-    [(user, owns)] = patient.ask(
-        "select current_user, pg_has_role(relowner, 'usage') from pg_class relation"
-        " join pg_namespace namespace on namespace.oid = relation.relnamespace"
-        " where namespace.nspname = %s and relation.relname = 'settings'",
-        patient.schema,
-    )
-    if owns:
-        yield OK, f"{user} owns the install", ""
         return
-    rows = patient.ask(
-        """
-        select relation.relname
-        from pg_class relation
-        join pg_namespace namespace on namespace.oid = relation.relnamespace
-        where namespace.nspname = %s
-        and relation.relname = any (%s)
-        and exists (
-            select
-            from unnest(array['select', 'insert', 'update', 'delete']) as needed
-            where not has_table_privilege(relation.oid, needed)
-        )
-        order by relation.relname
-        """,
-        patient.schema,
-        list(objects().names["table"]),
-    )
-    if rows:
-        text = f"{user} may not do everything with {some([name for (name,) in rows])}"
-        yield WARNING, text, "let the owner grant what is needed, or connect as the owner"
-    else:
-        yield OK, f"{user} may start, run and look at tasks", ""
+    if patient.call(surface.get_setting("made_for_tests")) == "true":
+        yield WARNING, "made for tests: any client can move its clock", "use another for real work"
+    if not missing:
+        yield OK, f"{len(functions)} functions are there, and find the schema", ""
 
 
 def runners(patient: Patient) -> Iterator[Result]:

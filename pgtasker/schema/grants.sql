@@ -1,4 +1,5 @@
--- Grants: a function is executable by everyone when it is created; these are for the engine alone.
+-- Grants: a function is executable by everyone when it is created; the internal ones are for the
+-- engine alone, the public ones for the roles of roles.sql.
 
 revoke execute on function
     _refuse,
@@ -156,3 +157,109 @@ revoke execute on function
     _check_claims,
     _check_tasks
 from public;
+
+revoke execute on function
+    clock,
+    get_setting,
+    set_setting,
+    wake_up_channel,
+    register_workflow,
+    create_task,
+    create_tasks,
+    cancel_task,
+    pause_task,
+    resume_task,
+    retry_task,
+    resolve_task,
+    retry_step,
+    resolve_step,
+    skip_step,
+    pause_queue,
+    resume_queue,
+    register_runner,
+    heartbeat,
+    deregister_runner,
+    extend_step,
+    claim_steps,
+    complete_step,
+    fail_step,
+    release_step,
+    advance,
+    advance_json,
+    maintain,
+    purge_tasks,
+    watch_task,
+    get_task,
+    get_task_steps,
+    get_task_history,
+    get_step_readiness_status,
+    get_step_readiness_status_batch,
+    get_task_execution_context,
+    get_task_execution_context_batch,
+    calculate_dependency_levels,
+    get_step_transitive_dependencies,
+    get_critical_path,
+    get_analytics_metrics,
+    get_step_statistics,
+    get_task_statistics,
+    get_slowest_steps,
+    get_slowest_tasks,
+    get_system_health_counts,
+    list_runners,
+    list_queues,
+    explain_step,
+    check_consistency
+from public;
+
+-- Entry points: nobody else may touch a table, so each runs with the rights of the owner, and under
+-- its own search_path whatever the caller's is. clock() touches none.
+
+alter function get_setting security definer;
+alter function set_setting security definer;
+alter function wake_up_channel security definer set search_path from current;
+alter function register_workflow security definer;
+alter function create_task security definer;
+alter function create_tasks security definer;
+alter function cancel_task security definer;
+alter function pause_task security definer;
+alter function resume_task security definer;
+alter function retry_task security definer;
+alter function resolve_task security definer;
+alter function retry_step security definer;
+alter function resolve_step security definer;
+alter function skip_step security definer;
+alter function pause_queue security definer;
+alter function resume_queue security definer;
+alter function register_runner security definer;
+alter function heartbeat security definer;
+alter function deregister_runner security definer;
+alter function extend_step security definer;
+alter function claim_steps security definer;
+alter function complete_step security definer;
+alter function fail_step security definer;
+alter function release_step security definer;
+alter function advance security definer;
+alter function advance_json security definer;
+alter function maintain security definer;
+alter function purge_tasks security definer;
+alter function watch_task security definer;
+alter function get_task security definer;
+alter function get_task_steps security definer;
+alter function get_task_history security definer;
+alter function get_step_readiness_status security definer;
+alter function get_step_readiness_status_batch security definer;
+alter function get_task_execution_context security definer;
+alter function get_task_execution_context_batch security definer;
+alter function calculate_dependency_levels security definer;
+alter function get_step_transitive_dependencies security definer;
+alter function get_critical_path security definer;
+alter function get_analytics_metrics security definer;
+alter function get_step_statistics security definer;
+alter function get_task_statistics security definer;
+alter function get_slowest_steps security definer;
+alter function get_slowest_tasks security definer;
+alter function get_system_health_counts security definer;
+alter function list_runners security definer;
+alter function list_queues security definer;
+alter function explain_step security definer;
+alter function check_consistency security definer set search_path from current;

@@ -17,8 +17,9 @@ import pgtasker
 
 SCHEMA = Path(pgtasker.__file__).parent / "schema"
 MANIFEST = SCHEMA / "install.sql"
-# Only in an install made for tests, or only in an upgrade: not in the manifest.
-APART = ("testing", "migrations")
+# Only in an install made for tests, only in an upgrade, or only for roles that exist: not in the
+# manifest.
+APART = ("testing", "migrations", "roles.sql")
 
 
 @dataclass(frozen=True)

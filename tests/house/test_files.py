@@ -36,7 +36,7 @@ def test_a_file_creates_what_it_is_named_after(source: Source):
         assert source.creates == [source.path.stem]
     elif kind == "triggers":
         assert source.path.stem in source.creates
-    grants = (ast.GrantStmt, ast.AlterDefaultPrivilegesStmt)
+    grants = (ast.GrantStmt, ast.AlterFunctionStmt)
     assert source.creates or all(isinstance(each, grants) for each in source.statements)
 
 

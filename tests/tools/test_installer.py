@@ -47,6 +47,10 @@ comment on function _watch() is 'Looks on.';
 create trigger watch after insert on things for each statement execute function _watch();
 """,
     "views/thing_list.sql": "create view thing_list as select word, size from things;\n",
+    "roles.sql": """\
+grant execute on function count_things to client, admin;
+grant select on table thing_list to viewer, admin;
+""",
     "testing/movable.sql": """\
 create or replace function size_of(word text) returns int language sql immutable return 7;
 """,

@@ -50,6 +50,7 @@ create trigger watch after insert on things for each statement execute function 
 create trigger watch_too after update on things for each statement execute function _watch();
 """,
     "grants.sql": "revoke execute on function _watch from public;\n",
+    "roles.sql": "grant execute on function kept to client, admin;\n",
     "testing/movable.sql": "create or replace function kept() returns int return 7;\n",
 }
 NEW = {
