@@ -20,6 +20,7 @@ from psycopg.rows import tuple_row
 import pgtasker
 from docs import generate_cli, generate_python
 from pgtasker import installer
+from pgtasker.rights import KINDS, rights
 
 SCHEMA = Path(pgtasker.__file__).parent / "schema"
 REFERENCE = Path(__file__).parent / "reference" / "sql.md"
@@ -127,6 +128,7 @@ def render(conn: psycopg.Connection[Any]) -> str:
     parts += ["## Types\n", *types]
     parts += [_table("Settings", "name | default | meaning", settings)]
     parts += [_table("Tables", "table | what it holds", tables)]
+    parts += [_table("Rights", f"function or view | {' | '.join(KINDS)}", _rights(relations))]
     return "\n".join(parts)
 
 
@@ -160,6 +162,17 @@ def _view(file: str, name: str, _kind: str, comment: str, _: str, columns: list[
 def _type(name: str, _kind: str, relation: str | None, own: str | None, columns: list[str]) -> str:
     listed = "\n".join(f"    {_plain(column)}" for column in columns)
     return f"### {name} (type)\n\n{own or relation}\n\n```sql\n{listed}\n```\n"
+
+
+def _rights(relations: dict[str, Any]) -> list[str]:
+    """Who may use what, in the order of roles.sql."""
+    granted = {kind: [*held["function"], *held["table"]] for kind, held in rights().items()}
+    names = [name for name in granted["admin"] if name not in relations]
+    names += [name for name in granted["admin"] if name in relations]
+    marks = {
+        name: " | ".join("x" if name in granted[kind] else "" for kind in KINDS) for name in names
+    }
+    return [f"| `{name}` | {marked} |" for name, marked in marks.items()]
 
 
 def _table(title: str, head: str, lines: list[str]) -> str:

@@ -214,7 +214,10 @@ def line_of(error: BaseException, settings: Settings | None) -> str:
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         diagnosis = error.diag
         message = " ".join(str(diagnosis.message_primary).splitlines())  # a name may hold several
-        return _with(message, diagnosis.message_detail, diagnosis.message_hint)
+        hint = diagnosis.message_hint
+        if hint is None and isinstance(error, psycopg.errors.InsufficientPrivilege):
+            hint = "pgtasker doctor says what this user may do"
+        return _with(message, diagnosis.message_detail, hint)
     if isinstance(error, psycopg.OperationalError):
         given = settings.dsn is not None or os.environ.get("PGTASKER_DSN")
         hint = "--dsn says where the database is; --dsn embedded starts a private one"
