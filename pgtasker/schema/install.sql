@@ -162,7 +162,7 @@
 \ir functions/_look_at_queues.sql
 \ir functions/_missed_heads.sql
 \ir functions/_leave_busy_tasks.sql
-\ir functions/_take_from.sql
+\ir functions/_drop_stale_rows.sql
 \ir functions/_take_steps.sql
 \ir functions/_promote_due.sql
 \ir functions/_start_attempts.sql
@@ -178,11 +178,12 @@
 \ir functions/release_step.sql
 \ir functions/_is_id.sql
 \ir functions/_is_delay.sql
+\ir functions/_outcome_problem.sql
+\ir functions/_refuse_outcomes.sql
 \ir functions/_check_outcomes.sql
 \ir functions/_bounded_outcomes.sql
-\ir functions/_advance.sql
-\ir functions/advance.sql
 \ir functions/advance_json.sql
+\ir functions/advance.sql
 \ir functions/_suspect_runners.sql
 \ir functions/_expire_runners.sql
 \ir functions/_expire_attempts.sql

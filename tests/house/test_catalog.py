@@ -217,3 +217,41 @@ def test_every_trigger_fires(catalog: Session):
 def test_the_install_asks_for_no_extension(catalog: Session):
     """Plain PostgreSQL is enough."""
     assert catalog.column("select extname::text from pg_extension") == ["plpgsql"]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "function"),
+    [
+        ("tasks", "complete", "_task_is_complete"),
+        ("workflow_steps", "processed", "_step_is_processed"),
+        ("workflow_steps", "in_process", "_step_is_in_process"),
+    ],
+)
+def test_a_generated_column_says_what_its_rule_says(
+    catalog: Session, table: str, column: str, function: str
+):
+    """The rule is written out in the column: a function would be parsed by every statement."""
+    expression = catalog.one(
+        """
+        select pg_get_expr(d.adbin, d.adrelid)
+        from pg_attrdef d
+        join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+        where d.adrelid = %s::regclass and a.attname = %s and a.attgenerated = 's'
+        """,
+        table,
+        column,
+    )
+    states = catalog.one(
+        """
+        select array_agg(distinct found[1])
+        from pg_constraint, regexp_matches(pg_get_constraintdef(oid), '''(\\w+)''', 'g') found
+        where conrelid = %s::regclass and conname like '%%state_is_known'
+        """,
+        table,
+    )
+    assert len(states) > 5
+    wrong = catalog.column(
+        f"select state from unnest(%s::text[]) state where {expression} <> {function}(state)",
+        states,
+    )
+    assert wrong == []

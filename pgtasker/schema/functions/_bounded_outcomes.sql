@@ -9,7 +9,9 @@ set search_path from current
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_limit bigint := get_setting('payload_limit');
+    v_limit bigint := (
+        select setting.value from settings setting where setting.name = 'payload_limit'
+    );
 begin
     if octet_length(outcomes::text) <= v_limit then
         return outcomes;

@@ -1,10 +1,11 @@
--- _claimed_steps: what a runner gets to know of the steps it just claimed, in the order of claims.
+-- _claimed_steps: what a runner gets to know of the steps it just claimed, in the order of claims;
+-- each is an object with the fields of claimed_step.
 --
 -- The results of a parent are in the transition that finished it, its most recent one; they are
 -- null for a parent that was skipped, or resolved without results.
 
 create function _claimed_steps(step_ids bigint[])
-returns setof claimed_step
+returns json
 language plpgsql
 stable
 set search_path from current
@@ -15,8 +16,12 @@ set enable_mergejoin = off
 set enable_seqscan = off
 set jit = off
 as $$
+declare
+    v_claimed json;
 begin
-    return query
+    if _claimed_steps.step_ids = '{}' then
+        return json '[]';
+    end if;
     with step as materialized (
         select
             found.workflow_step_id, found.claim_id, found.task_id, found.named_step_id,
@@ -45,34 +50,39 @@ begin
         ) finish
         group by edge.child_step_id
     )
-    select
-        step.workflow_step_id,
-        step.claim_id,
-        step.task_id,
-        named_task.namespace,
-        named_task.name,
-        named_task.version,
-        named_step.name,
-        named_step.handler,
-        step.attempts,
-        named_step.retry_limit,
-        task.context,
-        named_step.inputs,
-        coalesce(parents.results, '{}'),
-        named_step.timeout_seconds,
-        task.tags,
-        coalesce(task.priority, named_step.priority)
-    from step
-    join tasks task
-        on task.task_id = any (array(select step.task_id from step))
-        and task.task_id + 0 = step.task_id
-    join named_steps named_step
-        on named_step.named_step_id = any (array(select step.named_step_id from step))
-        and named_step.named_step_id + 0 = step.named_step_id
-    join named_tasks named_task
-        on named_task.named_task_id + 0 = task.named_task_id
-    left join parents on parents.child_step_id = step.workflow_step_id
-    order by step.claim_id;
+    select coalesce(json_agg(claimed), '[]')
+    into v_claimed
+    from (
+        select
+            step.workflow_step_id,
+            step.claim_id,
+            step.task_id,
+            named_task.namespace,
+            named_task.name as workflow_name,
+            named_task.version,
+            named_step.name as step_name,
+            named_step.handler,
+            step.attempts as attempt,
+            named_step.retry_limit,
+            task.context,
+            named_step.inputs,
+            coalesce(parents.results, '{}') as dependency_results,
+            named_step.timeout_seconds as timeout,
+            task.tags,
+            coalesce(task.priority, named_step.priority) as priority
+        from step
+        join tasks task
+            on task.task_id = any (array(select step.task_id from step))
+            and task.task_id + 0 = step.task_id
+        join named_steps named_step
+            on named_step.named_step_id = any (array(select step.named_step_id from step))
+            and named_step.named_step_id + 0 = step.named_step_id
+        join named_tasks named_task
+            on named_task.named_task_id + 0 = task.named_task_id
+        left join parents on parents.child_step_id = step.workflow_step_id
+        order by step.claim_id
+    ) claimed;
+    return v_claimed;
 end;
 $$;
 

@@ -10,22 +10,25 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_overdue jsonb;
+    v_step_ids bigint[];
 begin
-    select jsonb_agg(
-        jsonb_build_object(
-            'workflow_step_id', overdue.workflow_step_id,
-            'claim_id', overdue.claim_id,
-            'outcome', 'fail',
-            'error', jsonb_build_object(
-                'type', 'Timeout',
-                'message', format(
-                    'the attempt was still running at %s, past its timeout',
-                    overdue.timeout_at
+    select
+        jsonb_agg(
+            jsonb_build_object(
+                'workflow_step_id', overdue.workflow_step_id,
+                'claim_id', overdue.claim_id,
+                'outcome', 'fail',
+                'error', jsonb_build_object(
+                    'type', 'Timeout',
+                    'message', format(
+                        'the attempt was still running at %s, past its timeout',
+                        overdue.timeout_at
+                    )
                 )
             )
-        )
-    )
-    into v_overdue
+        ),
+        array_agg(overdue.workflow_step_id)
+    into v_overdue, v_step_ids
     from (
         select claim.workflow_step_id, claim.claim_id, claim.timeout_at
         from step_claims claim
@@ -36,7 +39,7 @@ begin
         for update of step skip locked
     ) overdue;
     if v_overdue is not null then
-        perform _report_outcomes(v_overdue);
+        perform _report_outcomes(v_overdue, v_step_ids, null);
     end if;
 end;
 $$;

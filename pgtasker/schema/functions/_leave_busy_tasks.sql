@@ -23,9 +23,6 @@ begin
         from tasks task
         where task.task_id = any (_leave_busy_tasks.task_ids) and task.state = 'pending'
     );
-    if v_pending = '{}' then
-        return _leave_busy_tasks.step_ids;
-    end if;
     v_locked := array(
         select task.task_id
         from tasks task

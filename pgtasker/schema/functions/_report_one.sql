@@ -16,7 +16,11 @@ begin
                 'workflow_step_id', _report_one.workflow_step_id,
                 'claim_id', _report_one.claim_id
             )
-        )
+        ),
+        array[_report_one.workflow_step_id],
+        case _report_one.outcome ->> 'outcome'
+            when 'complete' then array[_report_one.workflow_step_id]
+        end
     ) <> '{}' then
         perform _refuse_lost_claim(_report_one.workflow_step_id, _report_one.claim_id);
     end if;

@@ -3,7 +3,7 @@
 -- Locks every step and the children of completed ones, ascending, before it looks at claims; an
 -- outcome whose claim is no longer held is lost, and the others count. Returns the lost claim_ids.
 
-create function _report_outcomes(outcomes jsonb)
+create function _report_outcomes(outcomes jsonb, step_ids bigint[], completed_ids bigint[])
 returns bigint[]
 language plpgsql
 volatile
@@ -17,19 +17,9 @@ set jit = off
 as $$
 declare
     v_now timestamptz;
-    v_step_ids bigint[];
-    v_completed bigint[];
     v_kept bigint[];
-    v_locked integer;
+    v_locked integer := _lock_steps(step_ids, completed_ids);
 begin
-    select
-        array_agg(reported.workflow_step_id),
-        array_agg(reported.workflow_step_id) filter (where reported.outcome = 'complete')
-    into v_step_ids, v_completed
-    from jsonb_to_recordset(_report_outcomes.outcomes) as reported (
-        workflow_step_id bigint, outcome text
-    );
-    v_locked := _lock_steps(v_step_ids, v_completed);
     v_now := clock();
     with kept as (
         insert into workflow_step_transitions (
@@ -80,14 +70,14 @@ begin
             delay double precision
         )
         join workflow_steps step
-            on step.workflow_step_id = any (v_step_ids)
+            on step.workflow_step_id = any (_report_outcomes.step_ids)
             and step.workflow_step_id + 0 = reported.workflow_step_id
             and step.claim_id = reported.claim_id
         order by step.workflow_step_id
         returning workflow_step_transitions.claim_id
     )
     select coalesce(array_agg(kept.claim_id), '{}') into v_kept from kept;
-    if cardinality(v_kept) = cardinality(v_step_ids) then
+    if cardinality(v_kept) = cardinality(step_ids) then
         return '{}';
     end if;
     return array(
@@ -98,5 +88,5 @@ begin
 end;
 $$;
 
-comment on function _report_outcomes(jsonb) is
+comment on function _report_outcomes(jsonb, bigint[], bigint[]) is
     'Turn checked outcomes into transitions; returns the claim_ids that were no longer held.';

@@ -1,7 +1,12 @@
--- _take_steps: ready steps of some queues, locked with skip locked.
+-- _take_steps: locks up to so many ready steps of some queues, from the highest priority down, and
+-- of queues with the same priority from the one whose first step waits longest.
 --
 -- Starts at the known heads. What came up under a priority not known yet is looked for each time: a
 -- higher priority goes first, also within the second until the next look knows it.
+--
+-- Queue rows first, then steps, all skip locked: what another claim is about to take costs one look
+-- at its queue row, however many claim at once. A queue row whose step is no longer claimable is
+-- dropped; one whose step is locked is left.
 
 create function _take_steps(queues text[], max_steps integer)
 returns bigint[]
@@ -9,26 +14,81 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_nestloop = on
+set enable_mergejoin = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-    v_queues text[];
-    v_priorities integer[];
-    v_positions bigint[];
+    v_taken bigint[];
+    v_step_ids bigint[];
+    v_task_ids bigint[];
 begin
-    select array_agg(head.queue), array_agg(head.priority), array_agg(head.first_position)
-    into v_queues, v_priorities, v_positions
+    v_taken := array(
+        select waiting.workflow_step_id
+        from (
+            select head.queue, head.priority, head.first_position
+            from (
+                select known.queue, known.priority, known.first_position
+                from queue_heads known
+                where known.queue = any (_take_steps.queues)
+                union all
+                select missed.queue, missed.priority, 0
+                from _missed_heads(_take_steps.queues) missed
+            ) head
+            cross join lateral (
+                select eldest.position
+                from step_queue eldest
+                where eldest.queue = head.queue
+                    and eldest.priority = head.priority
+                    and eldest.due_at is null
+                    and eldest.position >= head.first_position
+                order by eldest.position
+                limit 1
+            ) eldest
+            where not exists (
+                select from queues queue where queue.queue = head.queue and queue.paused
+            )
+            order by head.priority desc, eldest.position
+        ) head
+        cross join lateral (
+            select ready.workflow_step_id
+            from step_queue ready
+            where ready.queue = head.queue
+                and ready.priority = head.priority
+                and ready.due_at is null
+                and ready.position >= head.first_position
+            order by ready.position
+            limit _take_steps.max_steps
+            for update skip locked
+        ) waiting
+        limit _take_steps.max_steps
+    );
+    if v_taken = '{}' then
+        return v_taken;
+    end if;
+    select array_agg(locked.workflow_step_id), array_agg(locked.task_id)
+    into v_step_ids, v_task_ids
     from (
-        select known.queue, known.priority, known.first_position
-        from queue_heads known
-        where known.queue = any (_take_steps.queues)
-        union all
-        select missed.queue, missed.priority, 0
-        from _missed_heads(_take_steps.queues) missed
-    ) head;
-    return coalesce(_take_from(v_queues, v_priorities, v_positions, max_steps), '{}');
+        select step.workflow_step_id, step.task_id
+        from workflow_steps step
+        where step.workflow_step_id = any (v_taken)
+            and step.state = 'pending'
+            and step.unsatisfied_parents = 0
+        order by step.workflow_step_id
+        for update skip locked
+    ) locked;
+    if cardinality(v_step_ids) is distinct from cardinality(v_taken) then
+        perform _drop_stale_rows(v_taken);
+    end if;
+    if exists (
+        select from tasks task where task.task_id = any (v_task_ids) and task.state = 'pending'
+    ) then
+        v_step_ids := _leave_busy_tasks(v_step_ids, v_task_ids);
+    end if;
+    return coalesce(v_step_ids, '{}');
 end;
 $$;
 

@@ -1,7 +1,4 @@
--- advance: reports a batch of outcomes and claims the next one, in one round trip and one commit.
---
--- A child that an outcome just made ready can be in the batch that it returns. One raced outcome is
--- lost, the others count. Locks the runner, then as reporting and claiming do.
+-- advance: the same as advance_json, for clients whose JSON is the database's.
 
 create function advance(
     runner_id bigint,
@@ -16,13 +13,10 @@ volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
 as $$
-declare
-    v_step_ids bigint[];
 begin
-    select done.lost, done.step_ids
-    into advance.lost, v_step_ids
-    from _advance(advance.runner_id, advance.outcomes, advance.max_steps) done;
-    claimed := coalesce((select jsonb_agg(step) from _claimed_steps(v_step_ids) step), '[]');
+    select done.lost, done.claimed::jsonb
+    into advance.lost, advance.claimed
+    from advance_json(advance.runner_id, advance.outcomes, advance.max_steps) done;
 end;
 $$;
 

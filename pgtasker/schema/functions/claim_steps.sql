@@ -16,7 +16,8 @@ declare
 begin
     perform _check_max_steps(claim_steps.max_steps);
     v_step_ids := _claim(v_runner, claim_steps.max_steps, false);
-    return query select * from _claimed_steps(v_step_ids);
+    return query
+    select * from json_populate_recordset(null::claimed_step, _claimed_steps(v_step_ids));
 end;
 $$;
 
