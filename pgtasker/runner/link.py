@@ -49,6 +49,17 @@ class Link:
         self._failures = 0
         return answer
 
+    async def execute_anyhow(self, call: surface.Call[T]) -> T:
+        """Send a call that may be sent twice: again, at once, if its connection turns out lost."""
+        connection = self._connection
+        known = connection is not None and not connection.closed
+        try:
+            return await self.execute(call)
+        except Trouble:
+            if connection is None or not (known and connection.closed):
+                raise
+            return await self.execute(call)
+
     async def notified(self, timeout: float) -> bool:
         """Wait for a notification, at most that many seconds; whether one came."""
         came = False
@@ -59,10 +70,14 @@ class Link:
         return came
 
     async def recover(self, error: BaseException) -> None:
-        """Say what went wrong and pause, longer each time until a call succeeds again."""
+        """Say what went wrong and pause, longer each time until a call succeeds again.
+
+        A connection that worked and is gone is opened again at once: it may be the only one.
+        """
         self._failures += 1
-        pause = pause_after(self._failures, self.longest_pause)
         usable = self._connection is not None and not self._connection.closed
+        lost_just_now = self._failures == 1 and not usable
+        pause = 0.0 if lost_just_now else pause_after(self._failures, self.longest_pause)
         self._log.warning(
             "call failed" if usable else "no connection",
             connection=self._role,

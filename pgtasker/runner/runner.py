@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pgtasker import surface
 from pgtasker.codec import Codec
 from pgtasker.dsn import resolve_dsn, resolve_schema, shown
-from pgtasker.errors import ConfigurationError, EngineError, WorkflowError, one_line
+from pgtasker.errors import ConfigurationError, RunnerExpired, WorkflowError, one_line
 from pgtasker.runner import loop, worker
 from pgtasker.runner.control import Control
 from pgtasker.runner.coordination import Coordination, EventDriven
@@ -239,8 +239,11 @@ class Runner:
         try:
             if shared.runner_id is not None:
                 async with asyncio.timeout(FAREWELL):
-                    await shared.work.execute(surface.deregister_runner(shared.runner_id))
-        except (*Trouble, EngineError, TimeoutError) as error:
+                    call = surface.deregister_runner(shared.runner_id)
+                    await shared.work.execute_anyhow(call)
+        except RunnerExpired:
+            pass  # it has ended already: the database gave it up, or the first answer was lost
+        except (*Trouble, TimeoutError) as error:
             self._log.warning("runner not deregistered", error=one_line(error))
         abandoned = await shared.executions.close(FAREWELL)
         if abandoned:

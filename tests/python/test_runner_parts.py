@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import asdict
 from typing import Any
 
+import psycopg
 import pytest
 
 from pgtasker import Workflow, surface
 from pgtasker.rows import ClaimedStep
+from pgtasker.runner import link
 from pgtasker.runner.handlers import Handlers, arguments, missing
 from pgtasker.runner.outcomes import completed
 from pgtasker.runner.reports import Reports
 
+from ..support.databases import Database
 from .claims import claim
 
 
@@ -132,3 +136,55 @@ def test_a_call_is_sent_as_it_is_composed():
         for number in (1, 2):
             call = surface.advance(number, [], number)
             assert call.sent(schema) == call.query(schema).as_bytes()
+
+
+class Silence:
+    """A log for what says nothing here."""
+
+    def warning(self, *_: Any, **__: Any) -> None:
+        """Say nothing."""
+
+
+def test_a_connection_that_was_lost_is_opened_again_at_once(monkeypatch: pytest.MonkeyPatch):
+    """Only if that fails too are there pauses, longer each time."""
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+
+    async def fail_three_times() -> None:
+        lost = link.Link("work", "", "pgtasker", Silence())
+        for _ in range(3):
+            await lost.recover(OSError("gone"))
+
+    asyncio.run(fail_three_times())
+    assert pauses[0] == 0
+    assert 0 < pauses[1] < pauses[2]
+
+
+def test_a_call_that_may_be_sent_twice_outlives_its_connection(own_database: Database):
+    """Other calls say that it is gone, and so does this one if there is no other."""
+    line = link.Link("work", own_database.dsn, own_database.schema, Silence())
+    version = surface.get_setting("schema_version")
+
+    def cut() -> None:
+        own_database.main.run(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+            " where datname = current_database() and application_name = 'pgtasker'"
+        )
+
+    async def scenario() -> None:
+        assert await line.execute(version)
+        cut()
+        assert await line.execute_anyhow(version)
+        cut()
+        with pytest.raises(psycopg.OperationalError):
+            await line.execute(version)
+        await line.close()
+        line._dsn = "host=/nowhere"
+        with pytest.raises(psycopg.OperationalError):
+            await line.execute_anyhow(version)
+
+    asyncio.run(scenario())
