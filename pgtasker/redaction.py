@@ -3,8 +3,8 @@
 Responsible for finding them, at any depth, and where their text occurs in others, such as the
 message of an error. The data itself stays as it is: whoever may call `get_task` can read all of it.
 
-The names are those of the setting `redact_keys`, and those of PGTASKER_REDACT_KEYS, which counts
-for logs too. Upper case, `_` and `-` do not matter: `apiKey` is `api_key`.
+The names are those of the setting `redact_keys`, which runners read for their logs when they begin,
+and those of PGTASKER_REDACT_KEYS. Upper case, `_` and `-` do not matter: `apiKey` is `api_key`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,19 @@ class Redaction:
     """Hides the values of some names; `learn` first of all in which they may occur."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._names = {plain for name in names if (plain := _plain(name))}
+        self._names: set[str] = set()
         self._texts: set[str] = set()
+        self.add(names)
 
     @classmethod
     def configured(cls, setting: Callable[[str], str] | None = None) -> Redaction:
         """By the environment, and by the setting of an install if there is one to ask."""
         texts = [os.environ.get(ENVIRONMENT, ""), *([setting(SETTING)] if setting else [])]
         return cls(name for text in texts for name in text.split(","))
+
+    def add(self, names: Iterable[str]) -> None:
+        """Hide the values of these names as well."""
+        self._names |= {plain for name in names if (plain := _plain(name))}
 
     def hides(self, name: object) -> bool:
         """Whether the values of this name are hidden."""

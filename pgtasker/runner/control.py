@@ -13,7 +13,7 @@ import os
 import socket
 import time
 
-from pgtasker import surface
+from pgtasker import redaction, surface
 from pgtasker.codec import registrable
 from pgtasker.errors import ConfigurationError, RunnerExpired, one_line
 from pgtasker.rows import Json
@@ -26,6 +26,7 @@ from pgtasker.runner.link import (
 )
 from pgtasker.runner.shared import Shared
 from pgtasker.schema_files import SCHEMA_VERSION, is_newer
+from pgtasker.service import logs
 
 LOCK_PATIENCE = 1.0  # seconds that a heartbeat waits for an advance before it asks for less
 LONGEST_WAIT = 1.0  # seconds between two looks of the control loop at what the work loop found
@@ -61,6 +62,7 @@ class Control:
         """Register, or on a new connection take up again what stands for the runner."""
         shared, execute = self._shared, self._link.execute
         self._check(await execute(surface.get_setting("schema_version")) or "")
+        logs.hide((await execute(surface.get_setting(redaction.SETTING)) or "").split(","))
         while self._to_register:
             document = registrable(self._options.codec, self._to_register[0].definition())
             await execute(surface.register_workflow(document, replace=self._options.replace))

@@ -51,6 +51,7 @@ class Configuration:
 
 
 _current: Configuration | None = None
+_redaction = Redaction.configured()  # of what `configure` set up
 
 
 def current() -> Configuration | None:
@@ -70,8 +71,9 @@ def configure(
     `auto` is `console`: lines for people, in colours on a terminal unless NO_COLOR is set; JSON is
     given only when it is asked for. Passwords of the `dsns` and of the environment are hidden.
     """
-    global _current
+    global _current, _redaction
     _current = Configuration(format, level, tuple(dsns))
+    _redaction = Redaction.configured()
     target = sys.stderr if stream is None else stream
     common: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -94,7 +96,7 @@ def configure(
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _without_echo,
                 exception,
-                _Redacting(redactor(_current.dsns)),
+                _Redacting(redactor(_current.dsns), _redaction),
                 *render,
             ],
         )
@@ -110,6 +112,11 @@ def configure(
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+
+
+def hide(names: Iterable[str]) -> None:
+    """Hide the values of these names too, until the next `configure`."""
+    _redaction.add(names)
 
 
 def logger(name: str) -> Any:
@@ -154,9 +161,9 @@ def _secrets(dsns: Iterable[str | None]) -> Iterable[str]:
 class _Redacting:
     """Hides passwords, and what is not to be read, in every value of an event."""
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    def __init__(self, redact: Callable[[str], str], redaction: Redaction) -> None:
         self._redact = redact
-        self._redaction = Redaction.configured()
+        self._redaction = redaction
 
     def __call__(self, _: Any, __: str, event: Event) -> Event:
         for name, value in event.items():

@@ -11,10 +11,13 @@ import pytest
 import structlog
 from click.testing import CliRunner
 
+from pgtasker import Client, Runner, Step, Workflow
 from pgtasker.cli import main
 from pgtasker.redaction import Redaction
+from pgtasker.runner import UntilEmpty
 from pgtasker.service import logs
 
+from ..python import process_steps
 from ..support.databases import Database
 from ..support.graph import workflow
 
@@ -158,3 +161,30 @@ def test_logs_do_not_tell_it(format: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert said.count("***") == 3
     assert "charging" in said
     assert "7" in said
+
+
+def test_logs_of_a_runner_do_not_tell_what_the_setting_names(database: Database) -> None:
+    """It reads the setting before it executes anything; worker processes log through it."""
+    database.set_clock(None)
+    database.main.call("set_setting", name="redact_keys", value="card-number")
+    flow = Workflow("paying")
+
+    @flow.step
+    def pay(step: Step) -> None:
+        step.logger.info("charging", card_number=CARD, customer=[{"cardNumber": CARD}], order=7)
+
+    flow.step(executor="process")(process_steps.log_a_card)
+    stream = io.StringIO()
+    with Client(database.dsn, schema=database.schema) as client:
+        client.register(flow)
+        client.start(flow, {"card": CARD})
+        logs.configure("json", stream=stream)
+        Runner(
+            database.dsn, [flow], schema=database.schema, coordination=UntilEmpty()
+        ).run_forever()
+    said = [json.loads(line) for line in stream.getvalue().splitlines()]
+    [thread] = [line for line in said if line["event"] == "charging"]
+    [worker] = [line for line in said if line["event"] == "charging elsewhere"]
+    assert thread["customer"] == [{"cardNumber": "***"}]
+    assert (thread["card_number"], worker["card_number"], thread["order"]) == ("***", "***", 7)
+    assert CARD not in stream.getvalue()
