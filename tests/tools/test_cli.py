@@ -537,6 +537,34 @@ def test_a_runner_runs_what_is_started_and_stops_when_told(
     assert runner.wait(20) == 0
 
 
+LOADED_LATER = """\
+import gc
+from pgtasker import Workflow
+
+later = Workflow("later", namespace="t")
+journal = open("journal.txt", "w")  # and never closed
+
+@later.step
+def write():
+    journal.write(f"frozen: {gc.get_freeze_count() > 10_000}")
+"""
+
+
+def test_a_runner_ends_without_looking_for_garbage_in_what_is_not_the_applications(
+    pgtasker: Command, tmp_path: Path
+) -> None:
+    """What the application loaded is cleaned up as ever: its files are written to their end."""
+    (tmp_path / "cli_later.py").write_text(LOADED_LATER)
+    assert pgtasker("register", str(tmp_path / "cli_later.py")).exit_code == 0
+    assert pgtasker("start", "t/later").exit_code == 0
+    command = [sys.executable, "-m", "pgtasker", "run", "cli_later.py", "--coordination", "once"]
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PGTASKER_DSN": pgtasker.dsn, "PYTHONPATH": root}
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "journal.txt").read_text() == "frozen: True"
+
+
 def test_the_demo_runs_to_its_end(pgtasker: Command, tmp_path: Path) -> None:
     """On a small directory: a line for each change, a retry, the report, and what to try next."""
     (tmp_path / "a.py").write_text("import os, sys\n\ndef f():\n    return 1\n")

@@ -291,6 +291,7 @@ OPTIONS: dict[str, Any] = {
     "concurrency": 7,
     "name": "name",
     "grace": 1.5,
+    "transactions": 3,
     "replace": True,
     "coordination": "poll",
     "poll_interval": 0.5,
@@ -308,7 +309,7 @@ def test_no_dsn_is_on_the_command_line_of_a_process() -> None:
     options = Options(**OPTIONS)
     assert options.names() == ["name-1", "name-2"]
     given = options.arguments("name-1")
-    assert "--name=name-1" in given
+    assert {"--name=name-1", "--transactions=3"} <= set(given)
     assert given[-4:] == ["--replace", "--", "-odd", "flows.py"]
     assert not [each for each in given if "dsn" in each or "health" in each or "processes" in each]
 
