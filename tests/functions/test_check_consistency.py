@@ -7,6 +7,7 @@ purpose, behind the back of the triggers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -139,3 +140,35 @@ def test_a_task_that_waits_for_what_cannot_happen(broken: Session):
     broken.run("update workflow_step_transitions set due_at = null where to_state = 'error'")
     found = {row.violation for row in broken.call("check_consistency")}
     assert any("cannot happen" in violation for violation in found), found
+
+
+@pytest.mark.newest_only
+def test_each_row_is_read_a_few_times_where_nothing_was_analyzed(own_database: Database):
+    """Right after a load the planner knows nothing: no step costs a look at a whole table."""
+    db = own_database.main
+    db.define("a->b a->c b->d c->d")
+    db.call("create_tasks", name="flow", contexts=[{}] * 500)
+    outcomes: list[dict[str, Any]] = []
+    while True:
+        answer = db.call("advance", runner_id=db.runner, outcomes=db.json(outcomes), max_steps=1000)
+        if not answer.claimed:
+            break
+        outcomes = [
+            {key: step[key] for key in ("workflow_step_id", "claim_id")} | {"outcome": "complete"}
+            for step in answer.claimed
+        ]
+    with db.conn.transaction():
+        before = _rows_read(db)
+        assert db.rows("select * from check_consistency()") == []
+        read = _rows_read(db) - before
+    rows = sum(db.one(f"select count(*) from {table}") for table in db.tables())
+    assert read <= 20 * rows
+
+
+def _rows_read(db: Session) -> int:
+    """How many rows this transaction has read from tables, by scan or by index."""
+    return int(
+        db.one(
+            "select coalesce(sum(seq_tup_read + idx_tup_fetch), 0) from pg_stat_xact_user_tables"
+        )
+    )

@@ -5,10 +5,24 @@ returns table (violation text, task_id bigint, workflow_step_id bigint, details 
 language sql
 stable
 begin atomic
+    with waits as (
+        -- All of them at once: counted for each step, they would cost a look at the whole log each
+        -- time where nothing was ever analyzed.
+        select
+            edge.child_step_id,
+            count(*) filter (
+                where not _step_satisfies_children(coalesce(finish.to_state, 'pending'))
+            ) as parents
+        from workflow_step_edges edge
+        left join workflow_step_transitions finish
+            on finish.workflow_step_id = edge.parent_step_id and finish.most_recent
+        group by edge.child_step_id
+    )
     select broken.violation, step.task_id, step.workflow_step_id, to_jsonb(step)
     from workflow_steps step
     left join workflow_step_transitions latest
         on latest.workflow_step_id = step.workflow_step_id and latest.most_recent
+    left join waits on waits.child_step_id = step.workflow_step_id
     cross join lateral (
         values
             (
@@ -27,14 +41,10 @@ begin atomic
             ('step is held under another claim than the log says',
                 step.claim_id is distinct from
                 case when latest.to_state = 'in_progress' then latest.claim_id end),
-            ('step counts its parents wrongly', step.unsatisfied_parents <> (
-                select count(*)
-                from workflow_step_edges edge
-                left join workflow_step_transitions finish
-                    on finish.workflow_step_id = edge.parent_step_id and finish.most_recent
-                where edge.child_step_id = step.workflow_step_id
-                    and not _step_satisfies_children(coalesce(finish.to_state, 'pending'))
-            )),
+            (
+                'step counts its parents wrongly',
+                step.unsatisfied_parents <> coalesce(waits.parents, 0)
+            ),
             ('step ran before its parents', step.state in ('in_progress', 'complete')
                 and step.unsatisfied_parents > 0),
             ('step exceeds its retry limit', step.attempts > greatest(1, (
