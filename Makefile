@@ -12,7 +12,7 @@ BENCH_ARGS ?=
 CHAOS_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help debian demo test lint types docs bench bench-scaling bench-peers bench-decisions bench-views chaos clean
+.PHONY: help debian demo test lint types docs bench bench-scaling bench-peers bench-decisions bench-views chaos keep-release clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ bench-views: $(READY)  ## measure the views on generated histories (BENCH_ARGS=-
 
 chaos: $(READY)  ## break everything on purpose, for an hour (CHAOS_ARGS='--only soak --seed 7')
 	@$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
+
+keep-release: $(READY)  ## keep what this version installs: later ones are tested to upgrade it
+	@mkdir -p tests/released
+	@version=$$($(BIN)/python -c 'from pgtasker.schema_files import SCHEMA_VERSION as v; print(v)') && \
+		$(BIN)/pgtasker sql --schema pgtasker | gzip -9 --no-name > tests/released/$$version.sql.gz && \
+		ls -l tests/released/$$version.sql.gz
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

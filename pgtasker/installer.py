@@ -7,7 +7,7 @@ finding the database to others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 from pgtasker.errors import PgtaskerError
 from pgtasker.rights import ROLES, creating, granting, roles_in
 from pgtasker.schema_files import SCHEMA_VERSION as SCHEMA_VERSION
-from pgtasker.schema_files import Objects, install_pieces, is_newer, objects
+from pgtasker.schema_files import Objects, install_pieces, is_newer, migrations, objects
 
 OLDEST_SERVER = 150000
 LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
@@ -133,7 +133,14 @@ def uninstall(conn: psycopg.Connection[Any], schema: str) -> bool:
         known = objects()
         identifier = sql.Identifier(schema)
         cursor.execute(sql.SQL("set local search_path = {}, pg_temp").format(identifier))
-        lock_tables(cursor, known, "access exclusive")
+        cursor.execute("select value::integer from settings where name = 'schema_migration'")
+        migrated_to = int((cursor.fetchone() or [0])[0])
+        if migrated_to > max((migration.number for migration in migrations()), default=0):
+            raise InstallError(
+                f"the tables in schema {schema!r} are of a newer version, whose code was taken "
+                "back: uninstall with the newer package, after its pgtasker upgrade"
+            )
+        lock_relations(cursor, known, "access exclusive")
         _require_no_dependents(cursor, schema, known)
         cursor.execute("select value::boolean from settings where name = 'schema_created'")
         created = bool((cursor.fetchone() or [False])[0])
@@ -167,8 +174,14 @@ def lock(cursor: psycopg.Cursor[Any], schema: str) -> None:
     )
 
 
-def lock_tables(cursor: psycopg.Cursor[Any], known: Objects, mode: LiteralString) -> None:
-    """Lock those of our tables that are there; the install is on the search_path."""
+def lock_relations(
+    cursor: psycopg.Cursor[Any],
+    known: Objects,
+    mode: LiteralString,
+    kinds: Sequence[str] = ("table",),
+) -> None:
+    """Lock those of our tables or views that are there; the install is on the search_path."""
+    ours = [name for kind in kinds for name in known.names.get(kind, ())]
     cursor.execute(
         """
         select relation.relname
@@ -176,13 +189,13 @@ def lock_tables(cursor: psycopg.Cursor[Any], known: Objects, mode: LiteralString
         join pg_namespace namespace on namespace.oid = relation.relnamespace
         where namespace.nspname = current_schema() and relation.relname = any (%s)
         """,
-        [list(known.names["table"])],
+        [ours],
     )
     found = {row[0] for row in cursor.fetchall()}
-    tables = [sql.Identifier(name) for name in known.names["table"] if name in found]
-    if tables:
+    there = [sql.Identifier(name) for name in ours if name in found]
+    if there:
         query = sql.SQL("lock table {} in {} mode")
-        cursor.execute(query.format(sql.SQL(", ").join(tables), sql.SQL(mode)))
+        cursor.execute(query.format(sql.SQL(", ").join(there), sql.SQL(mode)))
 
 
 def version_in(cursor: psycopg.Cursor[Any], schema: str) -> str | None:

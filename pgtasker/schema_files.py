@@ -19,6 +19,10 @@ from psycopg import sql
 # What an install says it is; changes with the schema, not with the package.
 SCHEMA_VERSION = "0.1.0"
 
+# The oldest version whose runners and clients work on this schema, and whose code works on its
+# tables; changes when a function of the surface or a column goes, or means something else.
+COMPATIBLE_SINCE = "0.1.0"
+
 CODE = ("functions/", "triggers/", "views/")
 GRANTS = "grants.sql"
 
@@ -56,6 +60,7 @@ _END = """\
 insert into settings (name, value)
 values
     ('schema_version', '{version}'),
+    ('schema_compatible_since', '{since}'),
     ('schema_created', current_setting('pgtasker.schema_created')),
     ('schema_migration', '{migration}'),
     ('schema_code', {code}),
@@ -124,7 +129,13 @@ def install_pieces(schema: str, testing: bool) -> Iterator[tuple[str, str]]:
     code = sql.quote("\n".join(objects(testing).code))
     yield (
         "the end",
-        _END.format(**quoted, migration=last, code=code, testing=str(testing).lower()),
+        _END.format(
+            **quoted,
+            since=COMPATIBLE_SINCE,
+            migration=last,
+            code=code,
+            testing=str(testing).lower(),
+        ),
     )
 
 
@@ -172,6 +183,15 @@ def block(body: str) -> str:
 def is_newer(version: str) -> bool:
     """Whether a schema of that version is newer than what this package knows."""
     return _numbers(version) > _numbers(SCHEMA_VERSION)
+
+
+def understands(version: str, compatible_since: str) -> bool:
+    """Whether this package can work on a schema of that version: one that is not newer, or one of
+    the same major version that is compatible since this one or longer."""
+    own = _numbers(SCHEMA_VERSION)
+    return not is_newer(version) or (
+        _numbers(version)[:1] == own[:1] and _numbers(compatible_since) <= own
+    )
 
 
 def _numbers(version: str) -> list[int]:

@@ -6,9 +6,10 @@ stay; one whose shape has changed is dropped with those of ours that depend on i
 back. Replacing also binds every function to the name that the schema has now. What the files are is
 left to `schema_files`.
 
-The tables are locked before anything is changed, for less time than after which PostgreSQL looks
-for deadlocks: whoever holds a lock for long is waited for between attempts, never inside one, and
-nobody queues behind the upgrade meanwhile.
+Everything is locked at once, before anything is changed, and callers wait for that no longer than
+`LOCK_TIMEOUT` and as long as the work takes: whoever holds a lock for longer is waited for between
+attempts, never inside one. Only autovacuum, which gives way after a second, is waited for inside,
+with a lock that is in nobody else's way.
 """
 
 from __future__ import annotations
@@ -29,22 +30,27 @@ from pgtasker.installer import (
     InstallError,
     failures_in,
     lock,
-    lock_tables,
+    lock_relations,
     require_server,
     some,
     version_in,
 )
 from pgtasker.rights import ROLES, creating, granting
 from pgtasker.schema_files import (
+    COMPATIBLE_SINCE,
     GRANTS,
     SCHEMA_VERSION,
+    Migration,
+    Objects,
     code_pieces,
     is_newer,
     migrations,
     objects,
+    understands,
 )
 
-LOCK_TIMEOUT = "500ms"  # PostgreSQL looks for deadlocks after a second
+LOCK_TIMEOUT = 200  # milliseconds; others wait in the queue behind the upgrade meanwhile
+VACUUM_TIMEOUT = "3s"  # autovacuum gives way after deadlock_timeout, a second
 PATIENCE = 60.0  # seconds of attempts
 PAUSE = 1.0  # seconds between two of them, more or less
 
@@ -136,6 +142,7 @@ def upgrade(
     conn: psycopg.Connection[Any],
     schema: str,
     *,
+    back: bool = False,
     dry_run: bool = False,
     create_roles: bool = False,
     patience: float = PATIENCE,
@@ -143,11 +150,12 @@ def upgrade(
 ) -> Upgrade:
     """Upgrade the install in the schema; with `dry_run` everything is tried and taken back.
 
-    The roles of the install that exist are granted what is theirs; `create_roles` creates those
-    that are missing.
-    Holders of locks are waited for up to `patience` seconds; `told` is called with who they are.
-    Raises InstallError when there is no install, it is newer than this package, or something of
-    others is in the way; then nothing was changed.
+    With `back` a newer install gets the code of this package again: its tables stay as they are,
+    so that it loses nothing and can be upgraded anew. The roles of the install that exist are
+    granted what is theirs; `create_roles` creates those that are missing. Holders of locks are
+    waited for up to `patience` seconds; `told` is called with who they are. Raises InstallError
+    when there is no install, it is newer than this package (with `back`: its tables do not fit, or
+    it is not newer), or something of others is in the way; then nothing was changed.
     """
     require_server(conn)
     deadline = time.monotonic() + patience
@@ -157,8 +165,8 @@ def upgrade(
                 conn.transaction(force_rollback=dry_run),
                 conn.cursor(row_factory=tuple_row) as cursor,
             ):
-                return _Upgrading(cursor, schema).run(create_roles)
-        except LOCKED:
+                return _Upgrading(cursor, schema, back).run(create_roles)
+        except (*LOCKED, psycopg.errors.QueryCanceled):
             holders = _holders(conn, schema)
             if time.monotonic() > deadline:
                 raise InstallError(
@@ -178,27 +186,27 @@ def _holders(conn: psycopg.Connection[Any], schema: str) -> str:
 class _Upgrading:
     """One attempt."""
 
-    def __init__(self, cursor: psycopg.Cursor[Any], schema: str) -> None:
+    def __init__(self, cursor: psycopg.Cursor[Any], schema: str, back: bool) -> None:
         self._cursor = cursor
         self._schema = schema
+        self._back = back
         self._script: list[str] = []
         self._dropped: list[str] = []
+        self._known = Objects({}, (), ())  # what this package creates
         self._ours: dict[str, str] = {}  # code as the catalog writes it -> as the files write it
         self._grants: list[tuple[str, str, str, str, bool, bool]] = []
 
     def run(self, create_roles: bool) -> Upgrade:
         """Do all of it, inside the caller's transaction."""
         cursor, schema = self._cursor, self._schema
-        cursor.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'".encode())
+        cursor.execute(
+            f"set local lock_timeout = '{VACUUM_TIMEOUT}'; set local statement_timeout = 0".encode()
+        )
         lock(cursor, schema)
         before = version_in(cursor, schema)
         if before is None:
             raise InstallError(f"nothing is installed in schema {schema!r}: pgtasker install")
-        if is_newer(before):
-            raise InstallError(
-                f"schema {schema!r} has version {before}, newer than {SCHEMA_VERSION} of this "
-                "package: upgrade the package (pip install --upgrade pgtasker)"
-            )
+        self._require_direction(before)
         self._script.append(f"-- pgtasker {before} to {SCHEMA_VERSION}, in one transaction")
         if create_roles:
             with failures_in("creating roles", creating(schema), "upgrade"):
@@ -206,30 +214,72 @@ class _Upgrading:
         self._become_owner()
         identifier = sql.Identifier(schema).as_string(None)
         self._execute(f"set local search_path = {identifier}, pg_temp;")
-        noted = self._noted()
+        noted = dict(self._asked("select name, value from settings"))
+        self._require_fit(before, noted.get("schema_compatible_since", before))
         testing = noted.get("made_for_tests") == "true"
-        known = objects(testing)
-        lock_tables(cursor, known, "share row exclusive")
-        self._grants = self._asked(_GRANTED)
-        migrated = self._migrate(int(noted.get("schema_migration", 0)))
+        migrated_to = int(noted.get("schema_migration", 0))
+        self._known = known = objects(testing)
+        waiting = [migration for migration in migrations() if migration.number > migrated_to]
+        pieces = list(code_pieces(testing))
         stored = noted.get("schema_code", "\n".join(known.code)).splitlines()
         stored = [line for line in stored if _CODE.fullmatch(line)]
-        self._require_state(known.relations)
+        self._lock_all()
+        self._grants = self._asked(_GRANTED)
+        self._migrate(waiting)
+        self._require_state()
         self._ours = self._in_catalog(stored)
         for line in reversed(stored):
             if line not in known.code:
                 self._drop(line)
-        for name, text in code_pieces(testing):
+        for name, text in pieces:
             if name == GRANTS:
                 self._grant_again(known.signatures, known.names["view"])
             self._replace(name, text)
         with failures_in(ROLES, granting(schema), "upgrade"):
             self._execute(granting(schema))
-        last = max((migration.number for migration in migrations()), default=0)
         self._note(schema_version=SCHEMA_VERSION, schema_code="\n".join(known.code))
-        self._note(schema_migration=str(last))
+        if not self._back:
+            last = max((migration.number for migration in migrations()), default=0)
+            self._note(schema_migration=str(last), schema_compatible_since=COMPATIBLE_SINCE)
+        names = tuple(migration.name for migration in waiting)
         gone = tuple(line for line in self._dropped if line not in known.code)
-        return Upgrade(before, SCHEMA_VERSION, tuple(migrated), gone, "\n".join(self._script))
+        return Upgrade(before, SCHEMA_VERSION, names, gone, "\n".join(self._script))
+
+    def _lock_all(self) -> None:
+        """First what autovacuum holds, which is in no caller's way; then everything, at once, given
+        up before a caller could look for deadlocks."""
+        cursor = self._cursor
+        lock_relations(cursor, self._known, "share update exclusive", ("table",))
+        self._asked(
+            "select set_config(limits.name, least(%s, deadlock.setting::integer / 2)::text, true)"
+            " from pg_settings deadlock"
+            " cross join unnest(array['lock_timeout', 'statement_timeout']) as limits (name)"
+            " where deadlock.name = 'deadlock_timeout'",
+            LOCK_TIMEOUT,
+        )
+        lock_relations(cursor, self._known, "access exclusive", ("view", "table"))
+        cursor.execute("set local statement_timeout = 0")
+
+    def _require_direction(self, before: str) -> None:
+        if is_newer(before) and not self._back:
+            raise InstallError(
+                f"schema {self._schema!r} has version {before}, newer than {SCHEMA_VERSION} of "
+                "this package: upgrade the package (pip install --upgrade pgtasker), or put the "
+                "older code back (pgtasker downgrade)"
+            )
+        if self._back and not is_newer(before):
+            raise InstallError(
+                f"schema {self._schema!r} has version {before}, not newer than {SCHEMA_VERSION} of "
+                "this package: run the package to which you want to go back"
+            )
+
+    def _require_fit(self, before: str, compatible_since: str) -> None:
+        if not understands(before, compatible_since):
+            raise InstallError(
+                f"the tables of version {before} in schema {self._schema!r} do not fit the code of "
+                f"{SCHEMA_VERSION}, only of {compatible_since} and newer: restore the backup from "
+                "before the upgrade"
+            )
 
     def _become_owner(self) -> None:
         """What is created belongs to whom the rest belongs to."""
@@ -247,9 +297,6 @@ class _Upgrading:
                     f"the install in schema {self._schema!r} belongs to {owner}: upgrade as {owner}"
                 ) from None
 
-    def _noted(self) -> dict[str, str]:
-        return dict(self._asked("select name, value from settings"))
-
     def _note(self, **values: str) -> None:
         for name, value in values.items():
             self._execute(
@@ -258,20 +305,18 @@ class _Upgrading:
                 "on conflict (name) do update set value = excluded.value;"
             )
 
-    def _migrate(self, done: int) -> Iterable[str]:
-        waiting = [migration for migration in migrations() if migration.number > done]
+    def _migrate(self, waiting: Iterable[Migration]) -> None:
         for migration in waiting:
             text = f"-- {migration.name}\n\n{migration.text}"
             with failures_in(migration.name, text, "upgrade"):
                 self._execute(text)
-        return [migration.name for migration in waiting]
 
-    def _require_state(self, relations: list[str]) -> None:
+    def _require_state(self) -> None:
         """What only an install or a migration creates; views come later."""
         rows = self._asked(
             "select name from unnest(%s::text[]) as name"
             " where to_regclass(name) is null and to_regtype(name) is null",
-            [name for name in relations if name not in objects().names["view"]],
+            [name for name in self._known.relations if name not in self._known.names["view"]],
         )
         if rows:
             raise InstallError(
@@ -290,7 +335,7 @@ class _Upgrading:
             if error.sqlstate not in _SHAPE_HAS_CHANGED:
                 with failures_in(name, statement, "upgrade"):
                     raise
-            for line in objects().code:
+            for line in self._known.code:
                 if line in self._ours.values() and _creates(text, line):
                     self._drop(line)
             with failures_in(name, statement, "upgrade"):

@@ -1,4 +1,4 @@
-"""`install`, `upgrade`, `uninstall`, `sql`: the engine in a database.
+"""`install`, `upgrade`, `downgrade`, `uninstall`, `sql`: the engine in a database.
 
 Responsible for asking before something is lost. The work is left to `installer` and `upgrader`.
 """
@@ -53,10 +53,13 @@ def install(settings: Settings, dry_run: bool, create_roles: bool) -> None:
     _tell_roles(roles)
 
 
-@click.command()
-@click.option(
+_dry_run = click.option(
     "--dry-run", is_flag=True, help="Try it, take it back, and print the SQL that was run."
 )
+
+
+@click.command()
+@_dry_run
 @_roles_option
 @database_options
 @click.pass_obj
@@ -67,19 +70,40 @@ def upgrade(settings: Settings, dry_run: bool, create_roles: bool) -> None:
     also repairs an install whose schema was renamed, grants its roles what is theirs, and may be
     run at any time.
     """
+    _bring(settings, dry_run=dry_run, create_roles=create_roles)
+
+
+@click.command()
+@_dry_run
+@database_options
+@click.pass_obj
+def downgrade(settings: Settings, dry_run: bool) -> None:
+    """Go back: a newer install gets the code of this package again.
+
+    Tables and what is in them stay as they are, so that nothing is lost, and `upgrade` of the newer
+    package brings its code back. Refused if this code does not fit the newer tables.
+    """
+    _bring(settings, back=True, dry_run=dry_run)
+
+
+def _bring(
+    settings: Settings, *, back: bool = False, dry_run: bool, create_roles: bool = False
+) -> None:
     schema = settings.schema_name()
 
     def told(holders: str) -> None:
         click.echo(f"pgtasker: waiting for {holders}", err=True)
 
     with settings.connect() as conn:
-        done = upgrader.upgrade(conn, schema, dry_run=dry_run, create_roles=create_roles, told=told)
+        done = upgrader.upgrade(
+            conn, schema, back=back, dry_run=dry_run, create_roles=create_roles, told=told
+        )
         roles = roles_in(conn, schema)
     if dry_run:
         click.echo(done.script)
         return
     version = done.after if done.before == done.after else f"{done.before} to {done.after}"
-    click.echo(f"upgraded pgtasker {version} in schema {schema!r}")
+    click.echo(f"{'downgraded' if back else 'upgraded'} pgtasker {version} in schema {schema!r}")
     for name in (*done.migrations, *(f"dropped {line}" for line in done.dropped)):
         click.echo(f"  {name}")
     _tell_roles(roles)
@@ -133,4 +157,4 @@ def sql(settings: Settings, create_roles: bool) -> None:
     click.echo(installer.render_install(settings.schema_name(), create_roles=create_roles))
 
 
-COMMANDS = (install, upgrade, uninstall, sql)
+COMMANDS = (install, upgrade, downgrade, uninstall, sql)

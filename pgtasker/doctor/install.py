@@ -13,7 +13,7 @@ from pgtasker.doctor.base import OK, PROBLEM, WARNING, Patient, Result
 from pgtasker.doctor.rights import advice_of_roles
 from pgtasker.errors import NotInstalled, one_line
 from pgtasker.installer import installed_version, some
-from pgtasker.schema_files import SCHEMA_VERSION, is_newer, objects
+from pgtasker.schema_files import SCHEMA_VERSION, is_newer, objects, understands
 
 SHOWN_VIOLATIONS = 5
 PATIENCE = 30  # seconds for reading everything
@@ -31,7 +31,12 @@ def installed(patient: Patient) -> Iterator[Result]:
         return
     if is_newer(version):
         advice = "upgrade the package: pip install --upgrade pgtasker"
-        yield PROBLEM, f"version {version} is newer than {SCHEMA_VERSION} of this package", advice
+        [(since,)] = patient.ask(
+            "select coalesce(max(value) filter (where name = 'schema_compatible_since'), '') from "
+            + sql.Identifier(schema, "settings").as_string(None)
+        )
+        level = WARNING if understands(version, since or version) else PROBLEM
+        yield level, f"version {version} is newer than {SCHEMA_VERSION} of this package", advice
     elif version != SCHEMA_VERSION:
         advice = "pgtasker upgrade"
         yield PROBLEM, f"version {version} is older than {SCHEMA_VERSION} of this package", advice

@@ -25,7 +25,7 @@ from pgtasker.runner.link import (
     needs_a_person,
 )
 from pgtasker.runner.shared import Shared
-from pgtasker.schema_files import SCHEMA_VERSION, is_newer
+from pgtasker.schema_files import SCHEMA_VERSION, is_newer, understands
 from pgtasker.service import logs
 
 LOCK_PATIENCE = 1.0  # seconds that a heartbeat waits for an advance before it asks for less
@@ -40,6 +40,7 @@ class Control:
         self._options = shared.options
         self._link = shared.control
         self._to_register = shared.options.to_register
+        self._seen = ""  # the version that the schema had at the last look
         self._enlisted = False  # once it was, nothing but `stop` ends the runner
 
     async def attend(self) -> None:
@@ -61,7 +62,7 @@ class Control:
     async def _enlist(self) -> int:
         """Register, or on a new connection take up again what stands for the runner."""
         shared, execute = self._shared, self._link.execute
-        self._check(await execute(surface.get_setting("schema_version")) or "")
+        await self._check()
         logs.hide((await execute(surface.get_setting(redaction.SETTING)) or "").split(","))
         while self._to_register:
             document = registrable(self._options.codec, self._to_register[0].definition())
@@ -101,6 +102,7 @@ class Control:
         while shared.runner_id == runner_id:
             if now() >= next_beat:
                 next_beat = now() + shared.lease / 3
+                await self._check()
                 await self._beat(runner_id)
             if now() >= next_upkeep:
                 seconds = await self._link.execute(surface.maintain())
@@ -132,16 +134,22 @@ class Control:
         for claim_id in lost:
             shared.executions.settle(claim_id, None)
 
-    def _check(self, version: str) -> None:
-        """Raise ConfigurationError if the schema is too new, and say if it is old."""
-        require_understood(version, self._options.schema)
-        if version != SCHEMA_VERSION and not self._enlisted:
+    async def _check(self) -> None:
+        """Raise ConfigurationError if the schema is too new, and say if it is another."""
+        execute, since = self._link.execute, ""
+        version = await execute(surface.get_setting("schema_version")) or ""
+        if is_newer(version):
+            since = await execute(surface.get_setting("schema_compatible_since")) or ""
+        require_understood(version, since, self._options.schema)
+        if version not in (SCHEMA_VERSION, self._seen):
+            newer = is_newer(version)
             self._shared.log.warning(
-                "schema is older than this package",
+                f"schema is {'newer' if newer else 'older'} than this package",
                 schema_version=version,
                 package_has=SCHEMA_VERSION,
-                advice="pgtasker upgrade",
+                advice="pip install --upgrade pgtasker" if newer else "pgtasker upgrade",
             )
+        self._seen = version
 
     def _metadata(self) -> dict[str, Json]:
         from pgtasker import __version__  # the table of contents imports this module
@@ -151,9 +159,9 @@ class Control:
         return about if self._options.coordination.listens else {**about, "listens": False}
 
 
-def require_understood(version: str, schema: str) -> None:
-    """Raise ConfigurationError if the schema is newer than what this package knows."""
-    if is_newer(version):
+def require_understood(version: str, compatible_since: str, schema: str) -> None:
+    """Raise ConfigurationError if the schema is newer than what this package can work on."""
+    if not understands(version, compatible_since):
         raise ConfigurationError(
             f'schema "{schema}" is version {version}, this pgtasker understands up '
             f"to {SCHEMA_VERSION}: upgrade the package"

@@ -10,6 +10,7 @@ from . import (
     sessions_fail,
     soak,
     transactions_fail,
+    upgrades,
 )
 from .place import Scenario
 
@@ -126,6 +127,15 @@ SCENARIOS = [
         transactions_fail.interrupted,
         short=len(transactions_fail.POINTS),
         long=20 * len(transactions_fail.POINTS),
+    ),
+    Scenario(
+        "upgrade",
+        "the schema is upgraded and taken back under load, while an application holds transactions "
+        "open",
+        "no caller waits longer than 1 s, runners of the version before work on, nothing lost",
+        upgrades.upgraded,
+        short=2,
+        long=40,
     ),
     Scenario(
         "pairs",

@@ -168,25 +168,29 @@ def test_a_server_that_is_not_there_is_waited_for(tmp_path: Path, logged: list[A
 
 
 @pytest.mark.parametrize(
-    ("version", "understood"),
+    ("version", "compatible_since", "understood"),
     [
-        (SCHEMA_VERSION, True),
-        ("0.0.1", True),
-        (f"{SCHEMA_VERSION}-rc1", True),
-        ("9.9.9", False),
-        ("10.0.0-rc1", False),
-        ("10.0", False),
+        (SCHEMA_VERSION, "", True),
+        ("0.0.1", "", True),
+        (f"{SCHEMA_VERSION}-rc1", "", True),
+        ("0.9.9", SCHEMA_VERSION, True),
+        ("0.9.9", "0.0.9", True),
+        ("0.9.9", "0.1.1", False),
+        ("0.10.9", "0.10.0", False),
+        ("9.9.9", SCHEMA_VERSION, False),
+        ("10.0.0-rc1", "10.0.0", False),
+        ("10.0", "0", False),
     ],
 )
-def test_a_schema_is_understood_up_to_the_version_that_the_package_installs(
-    version: str, understood: bool
+def test_a_schema_is_understood_if_it_says_so_within_a_major_version(
+    version: str, compatible_since: str, understood: bool
 ):
     """By its numbers: 10 comes after 9; a candidate counts as its release."""
     if understood:
-        require_understood(version, "pgtasker")
+        require_understood(version, compatible_since, "pgtasker")
         return
     with pytest.raises(ConfigurationError) as raised:
-        require_understood(version, "pgtasker")
+        require_understood(version, compatible_since, "pgtasker")
     assert str(raised.value) == (
         f'schema "pgtasker" is version {version}, this pgtasker understands up to '
         f"{SCHEMA_VERSION}: upgrade the package"
@@ -209,9 +213,34 @@ def test_an_older_schema_is_told_and_worked_with(own_database: Database, logged:
 
 
 @pytest.mark.newest_only
-def test_a_running_runner_that_finds_a_newer_schema_ends(own_database: Database):
-    """It looks when it comes back after it lost its connection; its steps go back."""
+def test_a_newer_schema_that_is_compatible_is_told_and_worked_with(
+    own_database: Database, logged: list[Any]
+):
+    """Once, also while the runner works."""
     field = Field(own_database)
+    field.db.call("set_setting", name="lease", value="300 ms")
+
+    def told() -> list[Any]:
+        return [line for line in logged if line["event"] == "schema is newer than this package"]
+
+    async def scenario() -> None:
+        async with field.running(flow()):
+            field.db.run("update settings set value = '0.1.7' where name = 'schema_version'")
+            await reached(lambda: len(told()) == 1)
+            for _ in range(2):
+                assert (await field.run(flow())).state == "complete"
+
+    field.play(scenario)
+    [line] = told()
+    assert (line["schema_version"], line["package_has"]) == ("0.1.7", SCHEMA_VERSION)
+
+
+@pytest.mark.newest_only
+@pytest.mark.parametrize("how", ["at work", "without a connection"])
+def test_a_running_runner_that_finds_a_newer_schema_ends(own_database: Database, how: str):
+    """It looks with each heartbeat, and when it comes back after it lost its connection."""
+    field = Field(own_database)
+    field.db.call("set_setting", name="lease", value="1 s")
     field.db.run("update settings set value = '9.9.9' where name = 'schema_version'")
 
     async def scenario() -> None:
@@ -224,8 +253,9 @@ def test_a_running_runner_that_finds_a_newer_schema_ends(own_database: Database)
         running = asyncio.create_task(runner.run())
         await field.until(lambda: runner.health().ready)
         field.db.run("update settings set value = '9.9.9' where name = 'schema_version'")
-        for pid in field.connections():
-            field.db.run("select pg_terminate_backend(%s, 5000)", pid)
+        if how == "without a connection":
+            for pid in field.connections():
+                field.db.run("select pg_terminate_backend(%s, 5000)", pid)
         with pytest.raises(ConfigurationError, match=r"is version 9\.9\.9"):
             async with asyncio.timeout(PATIENCE):
                 await running

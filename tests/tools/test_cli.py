@@ -446,7 +446,7 @@ def test_completion_offers_tasks_and_steps(
         result = CliRunner().invoke(main, prog_name="pgtasker", standalone_mode=True)
         return [line.partition(",")[2] for line in result.output.splitlines() if line]
 
-    assert offered("do") == ["doctor"]
+    assert offered("doc") == ["doctor"]
     assert offered("show", "") != []
     assert task in offered("retry", task[:1])
     assert offered("why", f"{task}/c") == [f"{task}/charge"]

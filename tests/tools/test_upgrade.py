@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -289,7 +291,7 @@ def test_an_upgrade_waits_for_others_without_holding_them_up(
     conn: psycopg.Connection[Any], files: Files, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a transaction holds a lock it gives up again and again, and says whom it waits for."""
-    monkeypatch.setattr(upgrader, "LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr(upgrader, "LOCK_TIMEOUT", 20)
     monkeypatch.setattr(upgrader, "PAUSE", 0.01)
     installer.install(conn, "app")
     before = described(conn, "app")
@@ -320,7 +322,7 @@ def test_an_upgrade_waits_for_readers_too(
     content: dict[str, str],
 ) -> None:
     """A report that is not yet committed holds up a migration, or a view that is replaced."""
-    monkeypatch.setattr(upgrader, "LOCK_TIMEOUT", "20ms")
+    monkeypatch.setattr(upgrader, "LOCK_TIMEOUT", 20)
     monkeypatch.setattr(upgrader, "PAUSE", 0.01)
     installer.install(conn, "app")
     files.become(content, "1.0.0")
@@ -334,6 +336,57 @@ def test_an_upgrade_waits_for_readers_too(
 
         assert upgrader.upgrade(conn, "app", told=ended).after == "1.0.0"
     assert "report, idle in transaction" in waited_for[0]
+
+
+@contextmanager
+def upgrading(dsn: str) -> Iterator[Future[upgrader.Upgrade]]:
+    """An upgrade on a connection of its own, which has to be finished at the end."""
+    with psycopg.connect(dsn, autocommit=True) as conn, ThreadPoolExecutor(1) as thread:
+        done = thread.submit(upgrader.upgrade, conn, "app")
+        yield done
+        assert done.result(timeout=60).after == "1.0.0"
+
+
+@pytest.mark.newest_only
+def test_callers_go_on_while_an_upgrade_waits_for_vacuum(
+    conn: psycopg.Connection[Any], files: Files, empty_dsn: str
+) -> None:
+    """Autovacuum gives way only to who waits longer than a second: with a lock that is in nobody
+    else's way."""
+    installer.install(conn, "app")
+    files.become(NEW, "1.0.0")
+    with psycopg.connect(empty_dsn) as vacuum:
+        vacuum.execute("lock table app.things in share update exclusive mode")
+        with upgrading(empty_dsn) as done:
+            waits = "select pid from pg_stat_activity where %s = any (pg_blocking_pids(pid))"
+            while not conn.execute(waits, [vacuum.info.backend_pid]).fetchall():
+                assert not done.done()
+            conn.execute("set lock_timeout = '20ms'")
+            for _ in range(10):
+                conn.execute("insert into app.things values ('not held up')")
+            assert not done.done()
+            vacuum.commit()
+
+
+@pytest.mark.newest_only
+def test_nobody_is_a_victim_of_a_deadlock_with_an_upgrade(
+    conn: psycopg.Connection[Any], files: Files, empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has given up before anybody looks for one, whatever deadlock_timeout is."""
+    monkeypatch.setattr(upgrader, "LOCK_TIMEOUT", 1000)  # here deadlock_timeout is 200 ms
+    monkeypatch.setattr(upgrader, "PAUSE", 0.01)
+    installer.install(conn, "app")
+    files.become(NEW, "1.0.0")
+    waits = "select from pg_locks where not granted and mode = 'AccessExclusiveLock'"
+    with psycopg.connect(empty_dsn) as caller:
+        caller.execute("update app.settings set value = value where name = 'schema_created'")
+        with upgrading(empty_dsn):
+            for _ in range(5):
+                while not conn.execute(waits).fetchall():
+                    pass
+                caller.execute("savepoint here; insert into app.things values ('a')")
+                caller.execute("rollback to here")
+            caller.commit()
 
 
 @pytest.mark.newest_only
