@@ -555,13 +555,16 @@ def test_a_runner_ends_without_looking_for_garbage_in_what_is_not_the_applicatio
 ) -> None:
     """What the application loaded is cleaned up as ever: its files are written to their end."""
     (tmp_path / "cli_later.py").write_text(LOADED_LATER)
-    assert pgtasker("register", str(tmp_path / "cli_later.py")).exit_code == 0
-    assert pgtasker("start", "t/later").exit_code == 0
-    command = [sys.executable, "-m", "pgtasker", "run", "cli_later.py", "--coordination", "once"]
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PGTASKER_DSN": pgtasker.dsn, "PYTHONPATH": root}
-    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60)
-    assert ran.returncode == 0, ran.stderr
+    for arguments in (
+        ["register", "cli_later.py"],
+        ["start", "t/later"],
+        ["run", "cli_later.py", "--coordination", "once"],
+    ):
+        command = [sys.executable, "-m", "pgtasker", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+        assert done.returncode == 0, done.stderr
     assert (tmp_path / "journal.txt").read_text() == "frozen: True"
 
 
