@@ -29,6 +29,7 @@ begin
         where waiting.workflow_step_id = any (changes.unqueued);
     end if;
     if changes.satisfied is not null then
+        -- `state` stays: without it each row would have the rules of generated columns parsed anew.
         with freeing as (
             select edge.child_step_id, count(*)::integer as parents
             from workflow_step_edges edge
@@ -37,7 +38,9 @@ begin
         ),
         freed as (
             update workflow_steps child
-            set unsatisfied_parents = child.unsatisfied_parents - freeing.parents
+            set
+                unsatisfied_parents = child.unsatisfied_parents - freeing.parents,
+                state = child.state
             from freeing
             where child.workflow_step_id = any (array(select freeing.child_step_id from freeing))
                 and child.workflow_step_id + 0 = freeing.child_step_id
