@@ -48,7 +48,7 @@ def scaled(number: int, size: float) -> int:
 
 
 def bare_linear(dsn: str, size: float) -> Run:
-    """Six-step tasks by clients that only call `advance`; and the WAL of that."""
+    """Six-step tasks by clients that only call `advance_json`; and the WAL of that."""
     tasks = scaled(10_000, size)
     with engine.connect(dsn) as conn:
         conn.execute("checkpoint")

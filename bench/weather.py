@@ -60,7 +60,7 @@ def many_claimers(dsn: str, size: float) -> Run:
     seconds = scaled(4, size)
     with engine.connect(dsn) as conn:
         for number in CLAIMERS:
-            missing = 4_000 * seconds - engine.value(conn, LEFT)
+            missing = 4_000 * (claimers.WARM_UP + seconds) - engine.value(conn, LEFT)
             creating.create(conn, "linear", max(0, missing))
             conn.execute("checkpoint")
             run[f"steps/s, {number} claimers"] = claimers.steps_per_second(

@@ -1,7 +1,7 @@
 """The SQL surface driven without a runner: claim, decode, encode, report, as fast as Python can.
 
-Responsible for clients that call `advance` and nothing else, each on a connection of its own. What
-a claimed step says is decoded in full; of it, an outcome needs the two ids.
+Responsible for clients that call `advance_json` and nothing else, each on a connection of its own.
+What a claimed step says is decoded in full; of it, an outcome needs the two ids.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import msgspec
 from bench import engine, fleet
 from bench.drivers import creating
 
-ADVANCE = "select claimed::text from advance(%s, %s::text::jsonb, %s)"
+ADVANCE = "select claimed::text from advance_json(%s, %s::text::jsonb, %s)"
 PAUSE = 0.002  # seconds, when there is nothing to claim and nothing to report
 
 
 class Claimed(msgspec.Struct):
-    """A step as `advance` hands it out: what a client needs to execute and to report it."""
+    """A step as `advance_json` hands it out: what a client needs to execute and to report it."""
 
     workflow_step_id: int
     claim_id: int
