@@ -73,7 +73,7 @@ begin
         into v_failed, v_delta
         from _failure_changes(changes.counted) change;
     end if;
-    if changes.ended_tasks is not null or changes.moved_tasks is not null then
+    if changes.moved_tasks is not null or changes.ended_tasks <> v_freed_tasks then
         -- What ran and freed a child leaves a live task alive; what a person finished may wake a
         -- task that was over.
         v_stalled := array(

@@ -16,7 +16,7 @@ set jit = off
 as $$
 declare
     v_now timestamptz := clock();
-    v_started bigint[];
+    v_started integer;
 begin
     with step as materialized (
         select
@@ -24,35 +24,40 @@ begin
             found.attempts
         from workflow_steps found
         where found.workflow_step_id = any (_start_attempts.step_ids)
-    ),
-    started as (
-        insert into workflow_step_transitions (
-            workflow_step_id, created_at, runner_id, claim_id, due_at, ready_at, sort_key,
-            from_state, to_state, attempts
-        )
-        select
-            step.workflow_step_id,
-            v_now,
-            _start_attempts.runner_id,
-            nextval('claim_id'),
-            v_now + make_interval(secs => named_step.timeout_seconds),
-            waiting.enqueued_at,
-            step.transition_count + 1,
-            step.state,
-            'in_progress',
-            step.attempts + 1
-        from step
-        join step_queue waiting
-            on waiting.workflow_step_id = any (_start_attempts.step_ids)
-            and waiting.workflow_step_id + 0 = step.workflow_step_id
-        join named_steps named_step
-            on named_step.named_step_id = any (array(select step.named_step_id from step))
-            and named_step.named_step_id + 0 = step.named_step_id
-        order by waiting.priority desc, waiting.position
-        returning workflow_step_transitions.workflow_step_id
     )
-    select coalesce(array_agg(started.workflow_step_id), '{}') into v_started from started;
-    return v_started;
+    insert into workflow_step_transitions (
+        workflow_step_id, created_at, runner_id, claim_id, due_at, ready_at, sort_key,
+        from_state, to_state, attempts
+    )
+    select
+        step.workflow_step_id,
+        v_now,
+        _start_attempts.runner_id,
+        nextval('claim_id'),
+        v_now + make_interval(secs => named_step.timeout_seconds),
+        waiting.enqueued_at,
+        step.transition_count + 1,
+        step.state,
+        'in_progress',
+        step.attempts + 1
+    from step
+    join step_queue waiting
+        on waiting.workflow_step_id = any (_start_attempts.step_ids)
+        and waiting.workflow_step_id + 0 = step.workflow_step_id
+    join named_steps named_step
+        on named_step.named_step_id = any (array(select step.named_step_id from step))
+        and named_step.named_step_id + 0 = step.named_step_id
+    order by waiting.priority desc, waiting.position;
+    get diagnostics v_started = row_count;
+    if v_started = cardinality(_start_attempts.step_ids) then
+        return _start_attempts.step_ids;
+    end if;
+    return array(
+        select step.workflow_step_id
+        from workflow_steps step
+        where step.workflow_step_id = any (_start_attempts.step_ids)
+            and step.state = 'in_progress'
+    );
 end;
 $$;
 

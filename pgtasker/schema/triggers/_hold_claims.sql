@@ -19,7 +19,7 @@ as $$
 declare
     v_follows boolean;
     v_runners bigint[];
-    v_runner runners;
+    v_live integer;
     v_holders bigint[];
     v_claims bigint[];
 begin
@@ -58,9 +58,14 @@ begin
         return null;
     end if;
 
-    if cardinality(v_runners) = 1 then
-        v_runner := _require_runner(v_runners[1]);
-    else
+    perform
+    from runners runner
+    where runner.runner_id = any (v_runners)
+        and runner.ended_at is null
+        and runner.lease_expires_at > clock()
+    for key share;
+    get diagnostics v_live = row_count;
+    if v_live <> cardinality(v_runners) then
         perform _require_runner(claim.runner_id)
         from unnest(v_runners) as claim (runner_id);
     end if;
