@@ -72,11 +72,7 @@ begin
     if v_follows then
         -- A step that was claimed before needs a greater claim_id than it ever had.
         perform _refuse(
-            format(
-                'claim_id %s of step %s is not new',
-                entered.claim_id,
-                entered.workflow_step_id
-            ),
+            format('claim_id %s of step %s is not new', entered.claim_id, entered.workflow_step_id),
             'A claim_id is never used again: it tells a stale runner from the one that holds it.',
             'Leave claim_id out; the next one is filled in.',
             'object_not_in_prerequisite_state'
