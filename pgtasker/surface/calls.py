@@ -44,7 +44,7 @@ class Call(Generic[T]):
 
     def query(self, schema: str) -> Composed:
         """The statement for an install in this schema."""
-        name = Identifier(schema)
+        name = _identifier(schema)
         parts = self.parts(name) if callable(self.parts) else self.parts or {}
         return self.text.format(schema=name, **parts)
 
@@ -52,8 +52,8 @@ class Call(Generic[T]):
         """The statement on one line with its arguments in place, for a person to read."""
         arguments = self.arguments
         return re.sub(
-            r"%\((\w+)\)s",
-            lambda found: Literal(arguments[found[1]]).as_string(),
+            r"%\((\w+)\)s|%%",
+            lambda found: Literal(arguments[found[1]]).as_string() if found[1] else "%",
             " ".join(self.query(schema).as_string().split()),
         )
 
@@ -133,4 +133,9 @@ def _invocation(
 
 @functools.lru_cache(maxsize=512)
 def _composed(text: LiteralString, schema: str) -> bytes:
-    return SQL(text).format(schema=Identifier(schema)).as_bytes()
+    return SQL(text).format(schema=_identifier(schema)).as_bytes()
+
+
+def _identifier(schema: str) -> Identifier:
+    """The name in a statement that is sent with arguments, where a % would begin a placeholder."""
+    return Identifier(schema.replace("%", "%%"))

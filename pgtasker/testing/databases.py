@@ -150,7 +150,7 @@ class Install:
         return sql.SQL(
             "insert into {0} overriding system value "
             "select * from jsonb_populate_recordset(null::{0}, %s)"
-        ).format(sql.Identifier(self._schema, table))
+        ).format(sql.Identifier(self._schema.replace("%", "%%"), table))
 
 
 @contextlib.contextmanager
