@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from pgtasker import AsyncClient, Client, Runner, UntilEmpty, Workflow
 from pgtasker.cli import main
+from pgtasker.rows import Task
 
 from ..support.databases import Databases
 from ..support.session import PATIENCE
@@ -214,7 +215,24 @@ def test_those_who_look_may_wait(install: Install, shipped: Path, who: str):
     assert found[0].state == "cancelled"
 
 
-def test_a_runner_executes_retries_and_gives_back(install: Install):
+def finished(install: Install, workflow: Workflow) -> Task:
+    """A task of the workflow, started by an application and executed by a runner."""
+
+    async def scenario() -> Task:
+        runner = Runner(install.dsn("runner"), [workflow], schema=install.schema)
+        running = asyncio.create_task(runner.run())
+        async with AsyncClient(install.dsn("runner"), schema=install.schema) as registering:
+            await registering.register(workflow)
+        async with AsyncClient(install.dsn("client"), schema=install.schema) as client:
+            task = await client.wait(await client.start(workflow), timeout=PATIENCE)
+        runner.stop()
+        await running
+        return task
+
+    return asyncio.run(scenario())
+
+
+def test_a_runner_executes_retries_and_reports_progress(install: Install):
     """Every call that a runner makes, on its own role: also listening, and its end."""
     workflow = Workflow("short")
     attempts: list[int] = []
@@ -225,23 +243,29 @@ def test_a_runner_executes_retries_and_gives_back(install: Install):
         step.progress({"at": step.attempt})
         if step.attempt == 1:
             raise ValueError("not yet")
-        return step.attempt
+        return int(step.attempt)
 
-    async def scenario() -> None:
-        dsn = install.dsn("runner")
-        runner = Runner(dsn, [workflow], schema=install.schema)
-        running = asyncio.create_task(runner.run())
-        async with AsyncClient(install.dsn("runner"), schema=install.schema) as registering:
-            await registering.register(workflow)
-        async with AsyncClient(install.dsn("client"), schema=install.schema) as client:
-            async with asyncio.timeout(PATIENCE):
-                task = await client.start("short")
-                assert (await client.wait(task)).results == {"only": 2}
-        runner.stop()
-        await running
-
-    asyncio.run(scenario())
+    assert finished(install, workflow).results == {"only": 2}
     assert attempts == [1, 2]
+
+
+def test_a_handler_writes_with_the_rights_of_its_runner(install: Install):
+    """In the transaction that completes its step: the engine's rights are not there to be used."""
+    runner = install.login("runner")
+    install.main.run("create table public.effects (task_id bigint, writer text)")
+    install.main.run(f"grant insert on public.effects to {runner}")
+    workflow = Workflow("exact")
+
+    @workflow.step
+    def write(step: Any) -> None:
+        connection = step.connection()
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+            connection.execute(f"delete from {install.schema}.tasks")
+        connection.execute("insert into public.effects values (%s, current_user)", [step.task_id])
+
+    task = finished(install, workflow)
+    assert task.state == "complete", task.error
+    assert install.main.rows("select * from public.effects") == [(task.task_id, runner)]
 
 
 @pytest.mark.parametrize("who", ["client", "viewer", "stranger"])
