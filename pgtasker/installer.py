@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 from pgtasker.errors import PgtaskerError
 from pgtasker.rights import ROLES, creating, granting, roles_in
 from pgtasker.schema_files import SCHEMA_VERSION as SCHEMA_VERSION
-from pgtasker.schema_files import Objects, install_pieces, is_newer, migrations, objects
+from pgtasker.schema_files import Objects, block, install_pieces, is_newer, migrations, objects
 
 OLDEST_SERVER = 150000
 LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
@@ -140,7 +140,7 @@ def uninstall(conn: psycopg.Connection[Any], schema: str) -> bool:
                 f"the tables in schema {schema!r} are of a newer version, whose code was taken "
                 "back: uninstall with the newer package, after its pgtasker upgrade"
             )
-        lock_relations(cursor, known, "access exclusive")
+        lock_tables(cursor, known, "access exclusive")
         _require_no_dependents(cursor, schema, known)
         cursor.execute("select value::boolean from settings where name = 'schema_created'")
         created = bool((cursor.fetchone() or [False])[0])
@@ -174,14 +174,30 @@ def lock(cursor: psycopg.Cursor[Any], schema: str) -> None:
     )
 
 
-def lock_relations(
-    cursor: psycopg.Cursor[Any],
-    known: Objects,
-    mode: LiteralString,
-    kinds: Sequence[str] = ("table",),
-) -> None:
-    """Lock those of our tables or views that are there; the install is on the search_path."""
-    ours = [name for kind in kinds for name in known.names.get(kind, ())]
+def lock_tables(cursor: psycopg.Cursor[Any], known: Objects, mode: LiteralString) -> None:
+    """Lock those of our tables that are there; the install is on the search_path."""
+    there = _there(cursor, known.names["table"])
+    if there:
+        cursor.execute(f"lock table {', '.join(there)} in {mode} mode".encode())
+
+
+def lock_all(cursor: psycopg.Cursor[Any], known: Objects) -> None:
+    """Lock our views and tables, access exclusive, in one statement.
+
+    LOCK TABLE of a view would lock all that it reads in the same mode: system catalogs too, without
+    which nobody can connect. Changing a view locks the view alone.
+    """
+    views = [
+        f"\n    alter view {view} reset (security_barrier);"
+        for view in _there(cursor, known.names.get("view", ()))
+    ]
+    tables = ", ".join(_there(cursor, known.names["table"]))
+    cursor.execute(
+        block(f"{''.join(views)}\n    lock table {tables} in access exclusive mode;").encode()
+    )
+
+
+def _there(cursor: psycopg.Cursor[Any], names: Sequence[str]) -> list[str]:
     cursor.execute(
         """
         select relation.relname
@@ -189,13 +205,10 @@ def lock_relations(
         join pg_namespace namespace on namespace.oid = relation.relnamespace
         where namespace.nspname = current_schema() and relation.relname = any (%s)
         """,
-        [ours],
+        [list(names)],
     )
     found = {row[0] for row in cursor.fetchall()}
-    there = [sql.Identifier(name) for name in ours if name in found]
-    if there:
-        query = sql.SQL("lock table {} in {} mode")
-        cursor.execute(query.format(sql.SQL(", ").join(there), sql.SQL(mode)))
+    return [name for name in names if name in found]
 
 
 def version_in(cursor: psycopg.Cursor[Any], schema: str) -> str | None:

@@ -30,7 +30,8 @@ from pgtasker.installer import (
     InstallError,
     failures_in,
     lock,
-    lock_relations,
+    lock_all,
+    lock_tables,
     require_server,
     some,
     version_in,
@@ -249,7 +250,7 @@ class _Upgrading:
         """First what autovacuum holds, which is in no caller's way; then everything, at once, given
         up before a caller could look for deadlocks."""
         cursor = self._cursor
-        lock_relations(cursor, self._known, "share update exclusive", ("table",))
+        lock_tables(cursor, self._known, "share update exclusive")
         self._asked(
             "select set_config(limits.name, least(%s, deadlock.setting::integer / 2)::text, true)"
             " from pg_settings deadlock"
@@ -257,7 +258,7 @@ class _Upgrading:
             " where deadlock.name = 'deadlock_timeout'",
             LOCK_TIMEOUT,
         )
-        lock_relations(cursor, self._known, "access exclusive", ("view", "table"))
+        lock_all(cursor, self._known)
         cursor.execute("set local statement_timeout = 0")
 
     def _require_direction(self, before: str) -> None:

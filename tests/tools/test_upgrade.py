@@ -448,3 +448,17 @@ def test_a_renamed_schema_is_repaired(own_database: Database) -> None:
         assert conn.execute("select value from settings where name = 'made_for_tests'").fetchone()
         conn.execute("set pgtasker.clock = '2040-01-01'")
         assert conn.execute("select extract(year from clock())").fetchone() == (2040,)
+
+
+def test_no_catalog_is_locked_away_from_others(own_database: Database) -> None:
+    """Views read some without which nobody can connect."""
+    conn = own_database.main.conn
+    with conn.transaction():
+        upgrader.upgrade(conn, own_database.schema)
+        locked = own_database.main.rows(
+            "select l.relation::regclass::text, c.relnamespace = 'pg_catalog'::regnamespace"
+            " as is_of_the_server from pg_locks l join pg_class c on c.oid = l.relation"
+            " where l.pid = pg_backend_pid() and l.mode = 'AccessExclusiveLock'"
+        )
+    assert len(locked) > 20
+    assert [lock for lock in locked if lock.is_of_the_server] == []
