@@ -52,6 +52,7 @@ LINES = (
     Line("bulk", lines.bulk_creation),
     Line("one-by-one", lines.one_by_one),
     Line("old-transaction", weather.old_transaction, beside_history=False, once=True),
+    Line("purge", weather.purging, beside_history=False, once=True),
     Line("claimers", weather.many_claimers, beside_history=False),
     Line("wide", weather.wide_join, beside_history=False),
 )
@@ -79,6 +80,13 @@ ROWS = (
         "throughput with an old transaction, of without",
         "% of without",
         75,
+        "%",
+    ),
+    Row(
+        "purge",
+        "throughput while 100,000 finished tasks are purged, of without",
+        "% of without",
+        90,
         "%",
     ),
     Row("claimers", "50 claimers on one queue, of the best of 1 to 50", "% of the best", 80, "%"),

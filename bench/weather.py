@@ -1,17 +1,20 @@
 """Lines of the table that compare two sides by themselves: what the engine does in bad weather.
 
-Responsible for an old transaction, for many claimers of one queue and for a wide graph, each
-against the same without it in the same database. What is held against a target is the ratio.
+Responsible for an old transaction, for retention at work, for many claimers of one queue and for a
+wide graph, each against the same without it in the same database. What is held against a target is
+the ratio.
 """
 
 from __future__ import annotations
 
+import statistics
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from psycopg.types.json import Jsonb
 
-from bench import engine, fleet
+from bench import engine, fleet, history
 from bench.drivers import bare, claimers, creating
 from bench.figures import Run
 from bench.lines import BATCH, CLIENTS, scaled
@@ -20,6 +23,9 @@ from bench.proof import Mark
 WIDTH = 10_000
 CLAIMERS = (1, 2, 4, 8, 50)
 CLAIM = 10  # steps that each of many claimers takes at once
+OLD = 100_000  # tasks that retention removes
+PAIRS = 3
+RETENTION = {"without": "forever", "with": "30 days"}
 LEFT = "select count(*) / 6 from workflow_steps where not processed"  # in whole tasks
 
 
@@ -52,6 +58,59 @@ def _snapshot(dsn: str, held: bool) -> Iterator[None]:
             conn.execute("set transaction isolation level repeatable read")
             conn.execute("select pg_current_xact_id()")
         yield
+
+
+def purging(dsn: str, size: float) -> Run:
+    """Tasks started and worked off while retention removes old ones a turn at a time, as runners
+    have it do, against the same while all are kept."""
+    seconds = scaled(20, size)
+    rates: dict[str, list[float]] = {side: [] for side in RETENTION}
+    with engine.connect(dsn) as conn:
+        history.fill(conn, history.History(finished=scaled(OLD, size)))
+        conn.execute("vacuum analyze")
+        there = engine.value(conn, OLD_TASKS)
+        enough = (CLIENTS + 2) * creating.IN_ONE_CALL
+        with _maintained(dsn):
+            for _ in range(PAIRS):
+                for side, retention in RETENTION.items():
+                    missing = round(enough - engine.value(conn, LEFT))
+                    creating.create(conn, "linear", max(0, missing))
+                    conn.execute("select set_setting('retention', %s)", [retention])
+                    conn.execute("update purge_progress set next_at = clock()")
+                    calls = [(dsn, BATCH, 1.2 * seconds, seconds)] * CLIENTS
+                    rates[side].append(sum(fleet.together(bare.churn, calls)))
+        fleet.together(bare.work_off, [(dsn, BATCH)] * CLIENTS)
+        purged = there - engine.value(conn, OLD_TASKS)
+    ratios = [100 * after / before for before, after in zip(*rates.values(), strict=True)]
+    return {
+        "% of without": statistics.median(ratios),
+        **{f"steps/s {side} purging": statistics.median(each) for side, each in rates.items()},
+        "tasks purged": purged,
+        "tasks purged a second": purged / (PAIRS * 1.2 * seconds),
+    }
+
+
+OLD_TASKS = "select count(*) from tasks where created_at < clock() - interval '30 days'"
+
+
+@contextmanager
+def _maintained(dsn: str) -> Iterator[None]:
+    """`maintain` is called whenever it wants to be."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        with engine.connect(dsn) as conn:
+            wait = 0.0
+            while not over.wait(max(0.0, wait)):
+                wait = engine.value(conn, "select extract(epoch from maintain() - clock())::float8")
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def many_claimers(dsn: str, size: float) -> Run:
