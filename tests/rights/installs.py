@@ -91,6 +91,8 @@ def drop(made: Install) -> None:
     made.database.close()
     made.server.drop(made.database.dsn)
     with psycopg.connect(made.server.facts["dsn"], autocommit=True) as conn:
-        rows = conn.execute("select rolname from pg_roles where rolname ~ %s", [made.schema])
+        rows = conn.execute(
+            "select rolname from pg_roles where starts_with(rolname, %s)", [made.schema]
+        )
         for (name,) in rows.fetchall():
             conn.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))

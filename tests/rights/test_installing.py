@@ -25,23 +25,24 @@ pytestmark = pytest.mark.newest_only
 
 
 @pytest.fixture
-def conn(server: Databases) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """A database with nothing in it; the roles that a test makes begin with r7s_."""
-    dsn = server.empty()
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        yield conn
-        conn.execute("reset role")
-    server.drop(dsn)
-    with psycopg.connect(server.facts["dsn"], autocommit=True) as admin:
-        names = admin.execute("select rolname from pg_roles where rolname ~ '^r7s_'").fetchall()
-        for (name,) in names:
-            admin.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
-
-
-@pytest.fixture
 def schema() -> str:
     """A name that needs quotes, and ends what a careless writer began."""
     return f"r7s_{uuid.uuid4().hex[:6]} $$ ' \" %"
+
+
+@pytest.fixture
+def conn(server: Databases, schema: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """A database with nothing in it; the roles that a test makes begin as the schema does."""
+    dsn = server.empty()
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        yield conn
+    server.drop(dsn)
+    with psycopg.connect(server.facts["dsn"], autocommit=True) as admin:
+        names = admin.execute(
+            "select rolname from pg_roles where starts_with(rolname, %s)", [schema[:10]]
+        )
+        for (name,) in names.fetchall():
+            admin.execute(sql.SQL("drop role {}").format(sql.Identifier(name)))
 
 
 def may(conn: psycopg.Connection[tuple[object, ...]], role: str, schema: str, name: str) -> bool:
@@ -69,7 +70,8 @@ def test_without_the_request_there_are_no_roles(
     assert roles_in(conn, schema) == [role_name(schema, kind) for kind in KINDS]
     logins = conn.execute(
         "select bool_or(rolcanlogin or rolsuper or rolcreaterole or rolcreatedb or rolbypassrls)"
-        " from pg_roles where rolname ~ '^r7s_'"
+        " from pg_roles where rolname = any (%s)",
+        [roles_in(conn, schema)],
     )
     assert logins.fetchone() == (False,)
     assert may(conn, role_name(schema, "client"), schema, "create_task")
@@ -88,7 +90,7 @@ def test_roles_that_exist_are_granted_what_is_theirs(
     conn: psycopg.Connection[tuple[object, ...]], schema: str
 ) -> None:
     """An owner who may not create roles is helped by somebody who may; one role is enough."""
-    owner = "r7s_owner"
+    owner = role_name(schema, "owner")
     viewer = role_name(schema, "viewer")
     for name in (owner, viewer):
         conn.execute(sql.SQL("create role {}").format(sql.Identifier(name)))
@@ -163,10 +165,10 @@ def test_a_schema_where_everybody_creates_objects_is_refused(
 
 
 def test_a_name_that_is_too_long_for_roles_is_refused(
-    conn: psycopg.Connection[tuple[object, ...]],
+    conn: psycopg.Connection[tuple[object, ...]], schema: str
 ) -> None:
     """PostgreSQL would cut it, and two roles would be one."""
-    schema = "r7s_" + "x" * 54
+    schema = schema[:10] + "x" * 48
     with pytest.raises(ConfigurationError, match="at most 63 bytes"):
         installer.install(conn, schema, create_roles=True)
     installer.install(conn, schema)
