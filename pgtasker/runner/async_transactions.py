@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, AsyncTransaction
-from psycopg.errors import PipelineAborted
+from psycopg.errors import InvalidParameterValue, PipelineAborted
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
@@ -200,7 +200,8 @@ class AsyncCompletion:
         try:
             self._transaction = connection.transaction()
             await self._transaction.__aenter__()
-            await connection.execute(LOOK)
+            with suppress(InvalidParameterValue):  # not every system can look
+                await _look(connection)
         except BaseException:
             await connection.close()  # nothing is to be written there outside of a transaction
             raise
@@ -238,6 +239,11 @@ class AsyncCompletion:
                 )
                 return COMMITTED if lost.step_state == "complete" else LOST
         return refused(error) if is_refusal(error) else failed(error)
+
+
+async def _look(connection: AsyncConnection[Any]) -> None:
+    async with connection.transaction():
+        await connection.execute(LOOK)
 
 
 def _is_idle(connection: AsyncConnection[Any]) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import Connection, Cursor, Transaction
-from psycopg.errors import PipelineAborted
+from psycopg.errors import InvalidParameterValue, PipelineAborted
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
@@ -197,7 +197,8 @@ class Completion:
         try:
             self._transaction = connection.transaction()
             self._transaction.__enter__()
-            connection.execute(LOOK)
+            with suppress(InvalidParameterValue):  # not every system can look
+                _look(connection)
         except BaseException:
             connection.close()  # nothing is to be written there outside of a transaction
             raise
@@ -235,6 +236,11 @@ class Completion:
                 )
                 return COMMITTED if lost.step_state == "complete" else LOST
         return refused(error) if is_refusal(error) else failed(error)
+
+
+def _look(connection: Connection[Any]) -> None:
+    with connection.transaction():
+        connection.execute(LOOK)
 
 
 def _is_idle(connection: Connection[Any]) -> bool:

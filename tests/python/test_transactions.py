@@ -26,6 +26,7 @@ from .field import PATIENCE, Field
 
 WRITE = "insert into effects values (%s, %s)"
 HANGING = "select pg_sleep(60)"
+MODULES = {"coroutine": "async_transactions", "thread": "transactions"}
 
 
 @pytest.fixture(autouse=True)
@@ -506,6 +507,50 @@ def test_a_database_that_is_full_is_waited_for(field: Field, kind: str, logged: 
         field.play(scenario)
     finally:
         field.db.run(f"drop role {role}")
+
+
+def test_a_server_that_cannot_look_for_its_client_will_do(
+    field: Field, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    """As one on Windows: the transaction goes on without that."""
+    refused = "set local client_connection_check_interval = '-1s'"
+    monkeypatch.setattr(f"pgtasker.runner.{MODULES[kind]}.LOOK", refused)
+
+    async def scenario() -> None:
+        task, _ = await outcome(field, writing(kind))
+        assert task.state == "complete"
+
+    field.play(scenario)
+    assert effects(field) == ["attempt 1"]
+
+
+def test_the_server_looks_for_its_client_and_the_isolation_is_free(field: Field, kind: str):
+    """What was set before the handler began stays, and took no snapshot."""
+    ask = (
+        "select concat_ws(' ', current_setting('client_connection_check_interval'),"
+        " current_setting('transaction_isolation'))"
+    )
+    flow = Workflow("looking")
+
+    async def in_coroutine(step: AsyncStep) -> str:
+        connection = await step.connection()
+        await connection.execute("set transaction isolation level serializable")
+        [answer] = await (await connection.execute(ask)).fetchone() or [""]
+        return str(answer)
+
+    def in_thread(step: Step) -> str:
+        connection = step.connection()
+        connection.execute("set transaction isolation level serializable")
+        [answer] = connection.execute(ask).fetchone() or [""]
+        return str(answer)
+
+    flow.step(name="work")(in_coroutine if kind == "coroutine" else in_thread)
+
+    async def scenario() -> None:
+        task, _ = await outcome(field, flow)
+        assert task.results == {"work": "1s serializable"}
+
+    field.play(scenario)
 
 
 # With what else there is.
