@@ -14,6 +14,7 @@ from .connections_fail import terminate_one
 from .fleet import Fleet, Load, Runner
 from .place import Measured, Place, Witness, witness
 from .servers import Server
+from .transactions_fail import CUT_OFF, check_books, open_books
 
 FAULTS = ("kill", "kill", "freeze", "shut down", "terminate", "terminate", "operate", "operate")
 SELDOM = 12  # of so many faults one is a crash of the server
@@ -31,7 +32,11 @@ def soaked(place: Place, seconds: int) -> Measured:
             sizes: list[tuple[int, int]] = []
             counts: dict[str, int] = {}
             began = time.monotonic()
-            with Load(dsn, place.seed, pause=0.03, seconds=0.05) as load:
+            open_books(seen)
+            with (
+                Load(dsn, place.seed, pause=0.03, seconds=0.05) as load,
+                Load(dsn, place.seed + 1, pause=0.2, seconds=0.05, workflow="ledger") as entries,
+            ):
                 while time.monotonic() < began + seconds:
                     crash = place.random.randrange(SELDOM) == 0
                     fault = "crash" if crash else place.random.choice(FAULTS)
@@ -40,7 +45,7 @@ def soaked(place: Place, seconds: int) -> Measured:
                     time.sleep(place.random.uniform(0.1, 0.5))
                     with suppress(psycopg.Error):
                         sizes.append((_hot_bytes(seen), max(map(_memory, fleet.living))))
-                started = load.stop()
+                started = load.stop() + entries.stop()
             _go_on(seen)
             seen.wait_until_settled()
             assert_kept(
@@ -48,8 +53,9 @@ def soaked(place: Place, seconds: int) -> Measured:
                 settled=True,
                 started=started,
                 gone=fleet.gone,
-                failures=["Expected"],
+                failures=CUT_OFF,
             )
+            check_books(seen)
             half = len(sizes) // 2
             early, late = (
                 [max(each[column] for each in part) for column in (0, 1)]

@@ -18,7 +18,8 @@ from .servers import HOST, Server
 ANSWER = "answer lost"  # the runner lives on and has to find out
 ENDED = "connection ended"  # by somebody, in the middle of a transaction
 POINTS = (*work.POINTS, *COMMIT_POINTS, ANSWER, ENDED)
-CUT_OFF = ("Expected", "AdminShutdown", "OperationalError")  # what attempts fail of here
+# What attempts fail of whose connection is ended, by somebody or with the server.
+CUT_OFF = ("Expected", "AdminShutdown", "CrashShutdown", "OperationalError")
 MANY = 10  # faults, from which on there are three runners
 
 
