@@ -68,7 +68,7 @@ class Runner:
         """Wait until it has logged that so often; it must live."""
 
         def has() -> bool:
-            assert self.process.poll() is None, self.said
+            assert self.process.poll() is None, f"status {self.process.poll()}: {self.said}"
             return self.said.count(line) >= times
 
         until(has, f"{self.name} says {line}")

@@ -79,7 +79,8 @@ class _Proxied:
         for each in dead:
             self._fleet.kill(each)
             self.proxies.pop(each.name).close()
-        self.start(len(dead))
+        if dead:
+            self.start(len(dead))
         return len(dead)
 
     def close(self) -> None:
