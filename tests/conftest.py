@@ -50,6 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "newest_only: asks nothing that an older server would deny")
+    config.addinivalue_line(
+        "markers", "breaks_promises(why): leaves behind what no install should ever hold"
+    )
     given = [*config.getoption("--pg-dsn"), os.environ.get("PGTASKER_TEST_DSN")]
     sources = find_sources([dsn for dsn in given if dsn], config.getoption("--pg"))
     if not sources:
@@ -97,14 +100,20 @@ def server(request: pytest.FixtureRequest) -> Databases:
     return opened[label]
 
 
+def _judge(database: Database, request: pytest.FixtureRequest) -> None:
+    """At the end of a test no promise is broken, unless it says that it breaks them on purpose."""
+    if request.node.get_closest_marker("breaks_promises") is None:
+        database.main.assert_consistent()
+
+
 @pytest.fixture
-def database(server: Databases) -> Iterator[Database]:
+def database(server: Databases, request: pytest.FixtureRequest) -> Iterator[Database]:
     """The worker's database as after an install, at a time that stands still."""
     database = server.shared()
     yield database
     database.close_others()
     try:
-        database.main.assert_consistent()
+        _judge(database, request)
     finally:
         database.reset()
 
@@ -116,11 +125,15 @@ def db(database: Database) -> Session:
 
 
 @pytest.fixture
-def own_database(server: Databases) -> Iterator[Database]:
+def own_database(server: Databases, request: pytest.FixtureRequest) -> Iterator[Database]:
     """A database of the test's own, for what changes the catalog or must not be shared."""
     database = server.clone()
     yield database
-    database.close()
+    database.close_others()
+    try:
+        _judge(database, request)
+    finally:
+        database.close()
     server.drop(database.dsn)
 
 

@@ -102,6 +102,7 @@ BREAKAGES = {
 }
 
 
+@pytest.mark.breaks_promises("behind the back of the triggers")
 @pytest.mark.parametrize("promise", BREAKAGES)
 def test_a_promise_that_is_broken_is_found(broken: Session, promise: str):
     """By the question that stands for it, with words."""
@@ -127,6 +128,7 @@ def test_what_is_left_unfinished_is_found_when_it_should_be_settled(broken: Sess
     }
 
 
+@pytest.mark.breaks_promises("behind the back of the triggers")
 def test_a_child_that_ran_before_its_parent_is_found_by_the_claims(broken: Session):
     """Whatever the clock says."""
     broken.run(

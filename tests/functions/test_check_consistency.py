@@ -122,6 +122,7 @@ BREAKAGES = {
 }
 
 
+@pytest.mark.breaks_promises("behind the back of the triggers")
 @pytest.mark.parametrize("breakage", BREAKAGES.values(), ids=BREAKAGES)
 def test_what_is_broken_is_found(broken: Session, breakage: str):
     """With words, and with what it is about."""
@@ -133,6 +134,7 @@ def test_what_is_broken_is_found(broken: Session, breakage: str):
     assert all(row.task_id or row.workflow_step_id for row in rows)
 
 
+@pytest.mark.breaks_promises("behind the back of the triggers")
 def test_a_task_that_waits_for_what_cannot_happen(broken: Session):
     """The failure that no state machine catches."""
     broken.run("delete from step_queue")

@@ -302,6 +302,7 @@ FAILURES_HAVE_A_CAUSE = """
             log.to_state = 'pending' and log.attempt_counts
             or log.to_state = 'error' and log.error ->> 'type' = 'RunnerLost'
         )
+        and %(gone)s::text[] is not null
         and (runner.name = any (%(gone)s::text[])) is not true
     union all
     select null, log.workflow_step_id, 'failed, and nobody reported why: ' || coalesce(

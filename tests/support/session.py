@@ -21,6 +21,7 @@ from psycopg.rows import namedtuple_row
 from psycopg.types.json import Jsonb, JsonbDumper
 
 from .graph import workflow
+from .invariants import assert_kept
 
 if TYPE_CHECKING:
     from .databases import Database
@@ -244,8 +245,13 @@ class Session:
         return entries[-1]
 
     def assert_consistent(self) -> None:
-        """The engine finds nothing wrong with itself."""
-        assert self.call("check_consistency") == []
+        """No promise of the engine is broken, and it finds nothing wrong with itself.
+
+        Runners come and go in tests as they please, and deadlocks are counted by the database,
+        which one test after the other uses.
+        """
+        without = ["nothing deadlocks"]
+        assert_kept(self.conn, self.database.schema, gone=None, without=without, often=True)
 
     # -- refusals -------------------------------------------------------------------------------
 

@@ -438,6 +438,7 @@ def test_a_renamed_schema_is_repaired(own_database: Database) -> None:
     db = own_database.main
     task = db.run_with("a->b")
     db.run('alter schema {} rename to "Moved here"'.format(f'"{own_database.schema}"'))
+    own_database.schema = "Moved here"
     with psycopg.connect(own_database.dsn, autocommit=True) as conn:
         with pytest.raises(psycopg.Error, match="does not exist"):
             conn.execute('select "Moved here".get_task(%s)', [task])
