@@ -17,7 +17,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,10 +232,9 @@ class _Upgrading:
         for line in reversed(stored):
             if line not in known.code:
                 self._drop(line)
-        for name, text in pieces:
-            if name == GRANTS:
-                self._grant_again(known.signatures, known.names["view"])
-            self._replace(name, text)
+        self._replace([piece for piece in pieces if piece[0] != GRANTS])
+        self._grant_again(known.signatures, known.names["view"])
+        self._replace([piece for piece in pieces if piece[0] == GRANTS])
         with failures_in(ROLES, granting(schema), "upgrade"):
             self._execute(granting(schema))
         self._note(schema_version=SCHEMA_VERSION, schema_code="\n".join(known.code))
@@ -325,14 +324,26 @@ class _Upgrading:
                 "creates it: this install is of a version that was never released"
             )
 
-    def _replace(self, name: str, text: str) -> None:
-        """Replace what a file creates, or drop what cannot be replaced and create it again."""
+    def _replace(self, pieces: Sequence[tuple[str, str]]) -> None:
+        """Replace what the files create, or drop what cannot be replaced and create it again.
+
+        All of them in one statement, and halves of it where it fails: whatever is locked is locked
+        for a few round trips, not for some of each file.
+        """
         conn = self._cursor.connection
-        statement = f"-- {name}\n\n{text}"
+        texts = [f"-- {name}\n\n{text}" for name, text in pieces]
         try:
             with conn.transaction():
-                self._cursor.execute(statement.encode())
+                self._cursor.execute("\n".join(texts).encode())
+        except LOCKED:
+            raise
         except psycopg.Error as error:
+            if len(pieces) > 1:
+                half = len(pieces) // 2
+                self._replace(pieces[:half])
+                self._replace(pieces[half:])
+                return
+            [(name, text)], [statement] = pieces, texts
             if error.sqlstate not in _SHAPE_HAS_CHANGED:
                 with failures_in(name, statement, "upgrade"):
                     raise
@@ -341,7 +352,7 @@ class _Upgrading:
                     self._drop(line)
             with failures_in(name, statement, "upgrade"):
                 self._cursor.execute(statement.encode())
-        self._script.append(statement)
+        self._script += texts
 
     def _drop(self, line: str) -> None:
         """Drop code of ours with whatever code of ours depends on it."""
