@@ -16,7 +16,7 @@ create table tasks (
     paused boolean not null default false,
     state text not null default 'pending',
     complete boolean not null generated always as (
-        state in ('complete', 'cancelled', 'resolved_manually')
+        state = any ('{complete, resolved_manually, cancelled}')
     ) stored,
     idempotency_key text,
     tags text[] not null default '{}',
@@ -26,7 +26,7 @@ create table tasks (
     context jsonb not null,
     constraint tasks_pkey primary key (task_id),
     constraint task_state_is_known check (
-        state in ('pending', 'in_progress', 'complete', 'error', 'cancelled', 'resolved_manually')
+        state = any ('{pending, in_progress, complete, error, cancelled, resolved_manually}')
     ),
     constraint idempotency_key_has_a_scope check (
         (idempotency_key is null) = (idempotency_scope is null)
@@ -62,14 +62,13 @@ create table workflow_steps (
     attempts integer not null default 0,
     state text not null default 'pending',
     processed boolean not null generated always as (
-        state in ('complete', 'resolved_manually', 'skipped', 'cancelled')
+        state = any ('{complete, resolved_manually, skipped, cancelled}')
     ) stored,
     in_process boolean not null generated always as (state = 'in_progress') stored,
     constraint workflow_steps_pkey primary key (workflow_step_id),
     constraint step_state_is_known check (
-        state in (
-            'pending', 'in_progress', 'complete', 'error', 'cancelled', 'skipped',
-            'resolved_manually'
+        state = any (
+            '{pending, in_progress, complete, error, cancelled, skipped, resolved_manually}'
         )
     )
 ) with (fillfactor = 50);

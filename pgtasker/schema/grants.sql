@@ -18,6 +18,7 @@ revoke execute on function
     _refuse_state,
     _refuse_runner,
     _refuse_lost_claim,
+    _refuse_used_claims,
     _explain_refused_steps,
     _explain_refused_tasks,
     _check_payload,

@@ -39,6 +39,7 @@
 \ir functions/_refuse_state.sql
 \ir functions/_refuse_runner.sql
 \ir functions/_refuse_lost_claim.sql
+\ir functions/_refuse_used_claims.sql
 \ir functions/_explain_refused_steps.sql
 \ir functions/_explain_refused_tasks.sql
 \ir functions/_check_payload.sql

@@ -18,6 +18,8 @@ set jit = off
 as $$
 declare
     v_follows boolean;
+    v_first bigint;
+    v_last bigint;
     v_runners bigint[];
     v_live integer;
     v_holders bigint[];
@@ -25,8 +27,9 @@ declare
 begin
     select
         bool_or(entered.sort_key > 1),
-        array_agg(distinct entered.runner_id) filter (where entered.to_state = 'in_progress')
-    into v_follows, v_runners
+        min(entered.runner_id) filter (where entered.to_state = 'in_progress'),
+        max(entered.runner_id) filter (where entered.to_state = 'in_progress')
+    into v_follows, v_first, v_last
     from entered;
     if v_follows then
         with passed as (
@@ -37,27 +40,29 @@ begin
                     array(select given.workflow_step_id from entered given)
                 )
                 and log.sort_key = any (
-                    array(
-                        select distinct given.sort_key - 1
-                        from entered given
-                        where given.sort_key > 1
-                    )
+                    array(select given.sort_key - 1 from entered given where given.sort_key > 1)
                 )
                 and log.workflow_step_id + 0 = entered.workflow_step_id
                 and log.sort_key + 0 = entered.sort_key - 1
             returning log.to_state, log.runner_id, log.claim_id
         )
-        select array_agg(distinct passed.runner_id), array_agg(passed.claim_id)
+        select array_agg(passed.runner_id), array_agg(passed.claim_id)
         into v_holders, v_claims
         from passed
         where passed.to_state = 'in_progress';
         delete from step_claims held
         where held.runner_id = any (v_holders) and held.claim_id = any (v_claims);
     end if;
-    if v_runners is null then
+    if v_first is null then
         return null;
     end if;
 
+    v_runners := array[v_first];
+    if v_first <> v_last then
+        v_runners := array(
+            select distinct given.runner_id from entered given where given.to_state = 'in_progress'
+        );
+    end if;
     perform
     from runners runner
     where runner.runner_id = any (v_runners)
@@ -70,24 +75,9 @@ begin
         from unnest(v_runners) as claim (runner_id);
     end if;
     if v_follows then
-        -- A step that was claimed before needs a greater claim_id than it ever had.
-        perform _refuse(
-            format('claim_id %s of step %s is not new', entered.claim_id, entered.workflow_step_id),
-            'A claim_id is never used again: it tells a stale runner from the one that holds it.',
-            'Leave claim_id out; the next one is filled in.',
-            'object_not_in_prerequisite_state'
-        )
+        perform _refuse_used_claims(array_agg(entered.workflow_step_id))
         from entered
-        cross join lateral (
-            select max(earlier.claim_id) as claim_id
-            from workflow_step_transitions earlier
-            where earlier.workflow_step_id = entered.workflow_step_id
-                and earlier.sort_key < entered.sort_key
-            offset 0
-        ) earlier
-        where entered.to_state = 'in_progress'
-            and entered.sort_key > 1
-            and entered.claim_id <= earlier.claim_id;
+        where entered.to_state = 'in_progress' and entered.sort_key > 1;
     end if;
     insert into step_claims (runner_id, claim_id, workflow_step_id, timeout_at)
     select

@@ -55,11 +55,7 @@ begin
         from entered
         where log.task_id = any (array(select given.task_id from entered given))
             and log.sort_key = any (
-                array(
-                    select distinct given.sort_key - 1
-                    from entered given
-                    where given.sort_key > 1
-                )
+                array(select given.sort_key - 1 from entered given where given.sort_key > 1)
             )
             and log.task_id + 0 = entered.task_id
             and log.sort_key + 0 = entered.sort_key - 1;
