@@ -31,7 +31,7 @@ create table tasks (
     constraint idempotency_key_has_a_scope check (
         (idempotency_key is null) = (idempotency_scope is null)
     ),
-    constraint a_complete_task_is_not_paused check (not (paused and _task_is_complete(state)))
+    constraint a_complete_task_is_not_paused check (not (paused and complete))
 ) with (fillfactor = 50);
 
 create index tasks_active on tasks (failures, task_id) where not complete;
