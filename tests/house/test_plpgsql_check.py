@@ -34,11 +34,6 @@ ACCEPTED = [
     (r".*", r"target type .* Hidden casting can be a performance issue\."),
     # To refuse is an effect: nobody may do it while planning, or leave it out.
     (r"_refuse", r"routine is marked as VOLATILE, should be IMMUTABLE .*"),
-    # Constants and settings as they are written where every microsecond was measured.
-    (
-        r"_bounded_outcomes|_claim|_follow_step_changes|_report_outcomes",
-        r"target type .* cast \"text\" value to \"bigint(\[\])?\" type .*",
-    ),
     # It locks rows, and only a volatile function may.
     (r"_leave_busy_tasks", r"routine is marked as VOLATILE, should be STABLE .*"),
 ]

@@ -10,7 +10,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_limit bigint := (
-        select setting.value from settings setting where setting.name = 'payload_limit'
+        select setting.value::bigint from settings setting where setting.name = 'payload_limit'
     );
 begin
     if octet_length(outcomes::text) <= v_limit then

@@ -21,7 +21,7 @@ declare
     v_until timestamptz;
 begin
     if max_steps = 0 then
-        return '{}';
+        return '{}'::bigint[];
     end if;
     select
         housekeeping.looked_at <= v_now - interval '1 second' or housekeeping.looked_at > v_now,

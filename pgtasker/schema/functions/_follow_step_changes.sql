@@ -15,11 +15,11 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-    v_freed bigint[] := '{}';
-    v_freed_tasks bigint[] := '{}';
+    v_freed bigint[] := '{}'::bigint[];
+    v_freed_tasks bigint[] := '{}'::bigint[];
     v_started bigint[];
     v_over bigint;
-    v_stalled bigint[] := '{}';
+    v_stalled bigint[] := '{}'::bigint[];
     v_failed bigint[];
     v_delta integer[];
     v_moved integer;

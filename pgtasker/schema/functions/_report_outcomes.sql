@@ -78,7 +78,7 @@ begin
     )
     select coalesce(array_agg(kept.claim_id), '{}') into v_kept from kept;
     if cardinality(v_kept) = cardinality(step_ids) then
-        return '{}';
+        return '{}'::bigint[];
     end if;
     return array(
         select (reported.outcome ->> 'claim_id')::bigint

@@ -26,7 +26,7 @@ declare
     v_claiming text;
     v_step_ids bigint[];
 begin
-    lost := '{}';
+    lost := '{}'::bigint[];
     if v_reports then
         v_reported := _check_outcomes(advance_json.outcomes);
         if v_most > 0 then
