@@ -65,10 +65,15 @@ class Install(Command):
             conn.execute(f"{statement} where task_id = %s".encode(), [days, task])
 
     def count(self) -> None:
-        """Count what happened into the counters, as live runners do all the time."""
+        """Count all that happened into the counters, as live runners do all the time; that waits
+        for the oldest transaction of the server."""
         with psycopg.connect(self.dsn, autocommit=True) as conn:
-            query = "select count(*) from pgtasker.monitoring_metrics where kind = 'counter'"
-            while conn.execute(query).fetchone() == (0,):
+            query = """
+                select progress.next_xact_id > max(log.xact_id)
+                from pgtasker.rollup_progress progress, pgtasker.workflow_step_transitions log
+                group by progress.next_xact_id
+            """
+            while conn.execute(query).fetchone() != (True,):
                 conn.execute("update pgtasker.rollup_progress set rolled_up_at = '-infinity'")
                 conn.execute("select pgtasker.maintain()")
 

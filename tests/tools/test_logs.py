@@ -196,7 +196,6 @@ def test_standard_error_is_the_default(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_an_application_that_configures_nothing_is_not_told_what_is_for_debugging() -> None:
     """Its runner says how it is, and not each step; whoever configures structlog decides."""
-    assert not structlog.is_configured()
     structlog.reset_defaults()
     quiet = logs.logger("pgtasker").bind(runner="r")
     with capture_logs() as told:
