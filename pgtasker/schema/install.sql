@@ -68,6 +68,7 @@
 \ir functions/_settle_tasks.sql
 \ir functions/_failure_changes.sql
 \ir functions/_follow_step_changes.sql
+\ir functions/_tell_watchers.sql
 
 -- What happens by itself
 \ir triggers/_fill_step_transition.sql
@@ -76,7 +77,6 @@
 \ir triggers/_fill_task_transition.sql
 \ir triggers/_project_task_transitions.sql
 \ir triggers/_propagate_task_transitions.sql
-\ir triggers/_tell_watchers.sql
 \ir triggers/_refuse_log_change.sql
 \ir triggers/_wake_runners.sql
 

@@ -7,6 +7,8 @@ stable
 set search_path from current
 set plan_cache_mode = force_generic_plan
 as $$
+declare
+    v_bytes integer;
 begin
     if _check_context.context is null or jsonb_typeof(_check_context.context) <> 'object' then
         perform _refuse(
@@ -19,7 +21,7 @@ begin
             'Pass an object, for example {"order_id": 7}; an empty one is {}.'
         );
     end if;
-    perform _check_payload(_check_context.parameter, _check_context.context);
+    v_bytes := _check_payload(_check_context.parameter, _check_context.context);
     return _check_context.context;
 end;
 $$;

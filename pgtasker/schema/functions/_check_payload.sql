@@ -1,7 +1,8 @@
--- _check_payload: a payload above the limit is refused before it is stored anywhere.
+-- _check_payload: a payload above the limit is refused before it is stored anywhere. Returns its
+-- size in bytes.
 
 create function _check_payload(parameter text, payload jsonb)
-returns void
+returns integer
 language plpgsql
 stable
 set search_path from current
@@ -24,6 +25,7 @@ begin
             'program_limit_exceeded'
         );
     end if;
+    return v_bytes;
 end;
 $$;
 

@@ -1,7 +1,8 @@
--- _create_steps: steps and edges of new tasks; steps without parents go to the queue.
+-- _create_steps: steps and edges of new tasks; steps without parents go to the queue. Returns how
+-- many those are.
 
 create function _create_steps(workflow named_tasks, task_ids bigint[])
-returns void
+returns integer
 language plpgsql
 volatile
 set search_path from current
@@ -13,13 +14,12 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-    v_sequence regclass := pg_get_serial_sequence('workflow_steps', 'workflow_step_id');
     v_roots bigint[];
 begin
     with step as materialized (
         -- Task by task, parents before children: the order of ids is the order of claims.
         select
-            nextval(v_sequence) as workflow_step_id,
+            nextval('workflow_steps_workflow_step_id_seq') as workflow_step_id,
             new_task.task_id,
             template.named_step_id,
             template.parent_count
@@ -59,7 +59,7 @@ begin
     into v_roots
     from step
     where step.parent_count = 0;
-    perform _enqueue(v_roots);
+    return _enqueue(v_roots);
 end;
 $$;
 

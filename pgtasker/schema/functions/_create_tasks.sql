@@ -16,7 +16,7 @@ create function _create_tasks(
     tags text[],
     bypass_steps text[]
 )
-returns setof bigint
+returns bigint[]
 language plpgsql
 volatile
 set search_path from current
@@ -24,9 +24,9 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now timestamptz := clock();
-    v_sequence regclass := pg_get_serial_sequence('tasks', 'task_id');
     v_task_ids bigint[];
     v_created bigint[];
+    v_roots integer;
     v_keyed boolean := array_remove(_create_tasks.idempotency_keys, null) <> '{}';
 begin
     if _create_tasks.tags is null or array_position(_create_tasks.tags, null) is not null then
@@ -42,7 +42,7 @@ begin
         where length(given.idempotency_key) not between 1 and 500;
     end if;
     v_task_ids := array(
-        select nextval(v_sequence)
+        select nextval('tasks_task_id_seq')
         from generate_series(1, cardinality(_create_tasks.contexts))
     );
     with created as (
@@ -74,7 +74,7 @@ begin
     into v_created
     from created;
 
-    perform _create_steps(workflow, v_created);
+    v_roots := _create_steps(workflow, v_created);
     if _create_tasks.bypass_steps <> '{}' then
         insert into workflow_step_transitions (
             workflow_step_id, sort_key, from_state, to_state, attempts, actor, reason
@@ -91,17 +91,15 @@ begin
         perform _fail_unfit(workflow.context_schema, v_task_ids, _create_tasks.contexts);
     end if;
     if v_keyed then
-        return query
-        select _keyed_tasks(
+        return _keyed_tasks(
             workflow,
             version_given,
             v_task_ids,
             _create_tasks.contexts,
             _create_tasks.idempotency_keys
         );
-    else
-        return query select unnest(v_task_ids);
     end if;
+    return v_task_ids;
 end;
 $$;
 

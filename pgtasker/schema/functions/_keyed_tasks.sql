@@ -7,7 +7,7 @@ create function _keyed_tasks(
     contexts jsonb[],
     idempotency_keys text[]
 )
-returns setof bigint
+returns bigint[]
 language plpgsql
 volatile
 set search_path from current
@@ -56,7 +56,7 @@ begin
             'serialization_failure'
         );
     end if;
-    return query select unnest(v_found);
+    return v_found;
 end;
 $$;
 

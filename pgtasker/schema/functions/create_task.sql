@@ -34,8 +34,7 @@ begin
         perform _check_bypass(v_workflow, create_task.bypass_steps);
     end if;
     return (
-        select created.task_id
-        from _create_tasks(
+        _create_tasks(
             v_workflow,
             create_task.version is not null,
             array[v_context],
@@ -47,8 +46,8 @@ begin
             create_task.reason,
             create_task.tags,
             create_task.bypass_steps
-        ) as created (task_id)
-    );
+        )
+    )[1];
 end;
 $$;
 

@@ -46,21 +46,23 @@ begin
         );
     end if;
     return query
-    select _create_tasks(
-        v_workflow,
-        create_tasks.version is not null,
-        create_tasks.contexts,
-        coalesce(
-            create_tasks.idempotency_keys,
-            array_fill(null::text, array[cardinality(create_tasks.contexts)])
-        ),
-        create_tasks.priority,
-        create_tasks.run_at,
-        create_tasks.initiator,
-        create_tasks.source_system,
-        create_tasks.reason,
-        create_tasks.tags,
-        '{}'
+    select unnest(
+        _create_tasks(
+            v_workflow,
+            create_tasks.version is not null,
+            create_tasks.contexts,
+            coalesce(
+                create_tasks.idempotency_keys,
+                array_fill(null::text, array[cardinality(create_tasks.contexts)])
+            ),
+            create_tasks.priority,
+            create_tasks.run_at,
+            create_tasks.initiator,
+            create_tasks.source_system,
+            create_tasks.reason,
+            create_tasks.tags,
+            '{}'
+        )
     );
 end;
 $$;

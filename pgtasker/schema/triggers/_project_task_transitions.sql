@@ -1,6 +1,6 @@
 -- _project_task_transitions: new transitions become the state of their tasks, or the statement is
 -- refused. A task is complete only when all its steps are; it is in error only when nothing can go
--- on.
+-- on. Those who wait for a task learn that it came to rest.
 
 create function _project_task_transitions()
 returns trigger
@@ -19,6 +19,8 @@ declare
     v_projected bigint;
     v_follows boolean;
     v_is_decision boolean;
+    v_rested bigint[];
+    v_told integer;
 begin
     update tasks task
     set
@@ -42,8 +44,11 @@ begin
     select
         count(*),
         bool_or(entered.sort_key > 1),
-        bool_or(entered.to_state in ('complete', 'error', 'pending'))
-    into v_entered, v_follows, v_is_decision
+        bool_or(entered.to_state in ('complete', 'error', 'pending')),
+        array_agg(entered.task_id) filter (
+            where _task_is_at_rest(entered.to_state) and entered.from_state <> entered.to_state
+        )
+    into v_entered, v_follows, v_is_decision, v_rested
     from entered;
     if v_projected <> v_entered then
         perform _explain_refused_tasks(array(select entered::task_transitions from entered));
@@ -87,6 +92,9 @@ begin
                 )
                 else not _task_is_open(entered.task_id) or _task_can_go_on(entered.task_id)
             end;
+    end if;
+    if v_rested is not null then
+        v_told := _tell_watchers(v_rested);
     end if;
     return null;
 end;

@@ -1,11 +1,12 @@
 -- _tell_watchers: whoever brings tasks to rest notifies those who wait for them, if there are any:
 -- NOTIFY takes a cluster-wide lock at commit. A session may turn it off, and leaves the watches.
+-- Returns of how many tasks somebody was told.
 --
 -- Reads the watches without a lock and removes those that nobody else is at: waits for nobody.
 -- No statement has a join, so there is one way to execute it: by the primary key.
 
-create function _tell_watchers()
-returns trigger
+create function _tell_watchers(task_ids bigint[])
+returns integer
 language plpgsql
 volatile
 set search_path from current
@@ -13,26 +14,18 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
-    v_rested bigint[];
     v_task_ids bigint[];
     v_channels text[];
 begin
-    v_rested := array(
-        select entered.task_id
-        from entered
-        where _task_is_at_rest(entered.to_state) and entered.from_state <> entered.to_state
-    );
-    if v_rested = '{}'
-        or current_setting('pgtasker.notify', true) in ('off', 'false', 'no', '0')
-    then
-        return null;
+    if current_setting('pgtasker.notify', true) in ('off', 'false', 'no', '0') then
+        return 0;
     end if;
     select array_agg(watch.task_id), array_agg(watch.channel)
     into v_task_ids, v_channels
     from task_watches watch
-    where watch.task_id = any (v_rested) and watch.ends_at > clock();
+    where watch.task_id = any (_tell_watchers.task_ids) and watch.ends_at > clock();
     if v_task_ids is null then
-        return null;
+        return 0;
     end if;
 
     perform pg_notify(watch.channel, watch.task_id::text)
@@ -47,18 +40,9 @@ begin
                 for update skip locked
             )
         );
-    return null;
+    return cardinality(v_task_ids);
 end;
 $$;
 
-comment on function _tell_watchers() is
-    'Notifies those who wait for tasks that came to rest.';
-
-create trigger d_tell_watchers
-after insert on task_transitions
-referencing new table as entered
-for each statement
-execute function _tell_watchers();
-
-comment on trigger d_tell_watchers on task_transitions is
-    'Those who wait for a task learn of its end.';
+comment on function _tell_watchers(bigint[]) is
+    'Notify those who wait for tasks that came to rest.';
