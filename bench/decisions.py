@@ -60,6 +60,23 @@ SQL_CLOCK = """
     return clock_timestamp();
 """
 
+RULES_AS_FUNCTIONS = """
+    alter table workflow_steps
+        alter column processed set expression as (_step_is_processed(state)),
+        alter column in_process set expression as (_step_is_in_process(state)),
+        drop constraint step_state_is_known,
+        add constraint step_state_is_known check (
+            state in (
+                'pending', 'in_progress', 'complete', 'error', 'cancelled', 'skipped',
+                'resolved_manually'
+            )
+        ),
+        add constraint claim_is_held_only_while_in_progress check (
+            (claim_id is not null) = (state = 'in_progress')
+            and (runner_id is not null) = (state = 'in_progress')
+        ),
+        add constraint unsatisfied_parents_are_counted check (unsatisfied_parents >= 0)
+"""
 PLANNED_ANEW = """
     do $$ declare function regprocedure; begin
         for function in
@@ -176,7 +193,7 @@ def remembered_heads(server: str, size: float) -> list[Figure]:
         done = scaled(60_000, size)
         engine.create(conn, "single", done + 100)
         engine.run_steps(conn, runner_id, done, batch=500)
-        conn.execute("update housekeeping set looked_at = '-infinity'")
+        conn.execute("update housekeeping set looked_at = '-infinity', search_at = '-infinity'")
         conn.execute("select maintain()")
 
         def claim(first_position: str) -> Round:
@@ -367,10 +384,30 @@ def views_read_what_is_kept(server: str, size: float) -> list[Figure]:
         return compare("0008", "from the log", size, view, partial(whole, conn, LOG))
 
 
+def calling(size: float, dsn: str) -> Round:
+    """Six-step tasks by one client: some steps one at a time, the others in batches."""
+    calls, tasks = scaled(200, size), scaled(2000, size)
+    one: list[float] = []
+    many: list[float] = []
+    with engine.connect(dsn) as conn:
+        runner_id = engine.register_runner(conn)
+        engine.create(conn, "linear", tasks)
+        for _ in range(calls):
+            with engine.stopwatch(one):
+                engine.run_steps(conn, runner_id, 1, batch=1)
+        steps = 6 * tasks - calls
+        with engine.stopwatch(many):
+            engine.run_steps(conn, runner_id, steps, batch=100)
+        conn.execute("select deregister_runner(%s)", [runner_id])
+    return {
+        "claim and completion of one step, ms": 1000 * statistics.median(one),
+        "execution, steps/s": steps / many[0],
+    }
+
+
 def by_the_batch(server: str, size: float) -> list[Figure]:
     """Steps of a batch found by one pass over the index against one look-up for each; and calls
     whose statements were planned once against the planner's own choice."""
-    calls, tasks = scaled(200, size), scaled(2000, size)
     rounds = scaled(400, size)
 
     def look_up(conn: engine.Connection, source: str) -> Round:
@@ -379,24 +416,6 @@ def by_the_batch(server: str, size: float) -> list[Figure]:
             for _ in range(rounds):
                 conn.execute(source.encode(), prepare=True)
         return {"look-up, us a step": 1e6 * seconds[0] / (rounds * 100)}
-
-    def calling(dsn: str) -> Round:
-        one: list[float] = []
-        many: list[float] = []
-        with engine.connect(dsn) as conn:
-            runner_id = engine.register_runner(conn)
-            engine.create(conn, "linear", tasks)
-            for _ in range(calls):
-                with engine.stopwatch(one):
-                    engine.run_steps(conn, runner_id, 1, batch=1)
-            steps = 6 * tasks - calls
-            with engine.stopwatch(many):
-                engine.run_steps(conn, runner_id, steps, batch=100)
-            conn.execute("select deregister_runner(%s)", [runner_id])
-        return {
-            "claim and completion of one step, ms": 1000 * statistics.median(one),
-            "execution, steps/s": steps / many[0],
-        }
 
     hundred = "array(select 6 * number from generate_series(1, 100) as series (number))"
     one_by_one = f"""
@@ -421,7 +440,7 @@ def by_the_batch(server: str, size: float) -> list[Figure]:
                 partial(look_up, conn, one_by_one),
             )
         planned = compare(
-            "0009", "planned anew", size, partial(calling, dsn), partial(calling, other)
+            "0009", "planned anew", size, partial(calling, size, dsn), partial(calling, size, other)
         )
     return found + planned
 
@@ -447,6 +466,19 @@ def answer_in_json(server: str, size: float) -> list[Figure]:
             size,
             partial(rate, dsn, "advance_json"),
             partial(rate, dsn, "advance"),
+        )
+
+
+def rules_written_out(server: str, size: float) -> list[Figure]:
+    """Generated columns and checks as they are, against rules as functions and lists and more
+    checks."""
+    with engine.install(server) as dsn, engine.install(server, RULES_AS_FUNCTIONS) as other:
+        return compare(
+            "0012",
+            "rules as functions",
+            size,
+            partial(calling, size, dsn),
+            partial(calling, size, other),
         )
 
 
@@ -501,6 +533,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     by_the_batch,
     answer_in_json,
     claims_ahead,
+    rules_written_out,
 )
 
 

@@ -43,6 +43,7 @@ values
 create table housekeeping (
     singleton boolean not null default true,
     looked_at timestamptz not null default '-infinity',
+    search_at timestamptz not null default '-infinity',
     position_seen bigint not null default 0,
     due_from timestamptz not null default '-infinity',
     probed_at timestamptz not null default '-infinity',

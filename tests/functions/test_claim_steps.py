@@ -236,3 +236,57 @@ def test_a_number_that_is_none_is_refused(db: Session, asked: int | None):
     assert db.runner
     with db.refused("22004|22023", "max_steps"):
         db.call("claim_steps", runner_id=db.runner, max_steps=asked)
+
+
+def pass_by(db: Session, tasks: int = 1_500) -> None:
+    """So many tasks arrive and are claimed; the heads of the queue move behind them."""
+    contexts = [db.json({})] * tasks
+    db.run("select count(*) from create_tasks('flow', %s::jsonb[])", contexts)
+    assert len(db.claim(10_000)) == tasks
+    for _ in range(2):
+        db.move_clock(1.5)
+        assert db.claim() == []
+
+
+def test_a_task_whose_transaction_was_open_while_others_passed_is_found(db: Session):
+    """It has an earlier place than where claims begin to look; a second later they know."""
+    db.define("a", "flow")
+    other = db.database.connect()
+    other.run("begin")
+    task = other.start()
+    pass_by(db)
+    other.run("commit")
+    db.move_clock(1.5)
+    assert [claimed.task_id for claimed in db.claim(10)] == [task]
+
+
+def test_a_search_that_takes_long_is_made_less_often(db: Session):
+    """What a search costs is bounded; what only a search finds waits for the next one."""
+    db.define("a", "flow")
+    other = db.database.connect()
+    other.run("begin")
+    task = other.start()
+    pass_by(db)
+    other.run("commit")
+    db.run("update housekeeping set search_at = clock() + interval '5 seconds'")
+    db.move_clock(4.5)
+    assert db.claim(10) == []
+    later = db.start()
+    assert [claimed.task_id for claimed in db.claim(10)] == [later]
+    db.move_clock(1.5)
+    assert [claimed.task_id for claimed in db.claim(10)] == [task]
+
+
+def test_heads_move_sooner_while_much_passes_through(db: Session):
+    """Else each claim would step over all that was claimed within the second."""
+    db.define("a", "flow")
+    pass_by(db, 100)
+    looked_at = "select looked_at from housekeeping"
+    before = db.one(looked_at)
+    db.run("select setval('step_queue_position', nextval('step_queue_position') + 6000)")
+    db.move_clock(0.2)
+    db.claim()
+    assert db.one(looked_at) == before
+    db.move_clock(0.1)
+    db.claim()
+    assert db.one(looked_at) > before

@@ -432,7 +432,7 @@ class EngineMachine(RuleBasedStateMachine):
         task = self.a_task(number)
         self.do(getattr(self.model, verb), task, call=verb, task_id=task.task_id)
         # What was due long ago and is back is seen by the next look, a second later at most.
-        self.db.run("update housekeeping set looked_at = '-infinity'")
+        self.db.run("update housekeeping set looked_at = '-infinity', search_at = '-infinity'")
 
     @rule(
         number=NUMBER,

@@ -60,7 +60,7 @@ def finish(arena: Arena, operation: Operation, prepared: Shape) -> None:
     """
     before, after = None, arena.state()
     while after != before:
-        arena.main.run("update housekeeping set looked_at = '-infinity'")
+        arena.main.run("update housekeeping set looked_at = '-infinity', search_at = '-infinity'")
         outcome_of(operation, arena.two, prepared)
         before, after = after, arena.state()
 

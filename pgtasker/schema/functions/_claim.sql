@@ -24,7 +24,13 @@ begin
         return '{}'::bigint[];
     end if;
     select
-        housekeeping.looked_at <= v_now - interval '1 second' or housekeeping.looked_at > v_now,
+        housekeeping.looked_at <= v_now - interval '1 second'
+            or housekeeping.looked_at > v_now
+            or (
+                housekeeping.looked_at <= v_now - interval '250 milliseconds'
+                and (select sequence.last_value from step_queue_position sequence)
+                    > housekeeping.position_seen + 5000
+            ),
         exists (
             select
             from step_queue waiting

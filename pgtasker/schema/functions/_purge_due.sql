@@ -1,6 +1,6 @@
 -- _purge_due: retention, a turn at a time. Looks on through the tasks and removes what is kept no
--- longer, as many steps as take about 25 ms; then it is due again in a moment, and after the last
--- task the later the more tasks were passed that stay.
+-- longer, as many steps as take about 25 ms; then it is due again after twenty times as long, and
+-- after the last task the later the more tasks were passed that stay.
 --
 -- Holds the row of purge_progress: others skip the turn, nobody waits.
 
@@ -47,7 +47,8 @@ begin
             else v_progress.steps_at_once
         end,
         next_at = v_now + case
-            when v_last_task_id is not null then interval '250 ms'
+            when v_last_task_id is not null then
+                greatest(interval '250 ms', v_seconds * interval '20 seconds')
             else least(
                 greatest(interval '1 minute', v_progress.windows * interval '5 seconds'),
                 interval '1 day'

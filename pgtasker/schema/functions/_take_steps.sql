@@ -29,7 +29,7 @@ begin
     v_taken := array(
         select waiting.workflow_step_id
         from (
-            select head.queue, head.priority, head.first_position
+            select head.queue, head.priority, eldest.position
             from (
                 select known.queue, known.priority, known.first_position
                 from queue_heads known
@@ -59,7 +59,7 @@ begin
             where ready.queue = head.queue
                 and ready.priority = head.priority
                 and ready.due_at is null
-                and ready.position >= head.first_position
+                and ready.position >= head.position
             order by ready.position
             limit _take_steps.max_steps
             for update skip locked
