@@ -60,23 +60,6 @@ SQL_CLOCK = """
     return clock_timestamp();
 """
 
-RULES_AS_FUNCTIONS = """
-    alter table workflow_steps
-        alter column processed set expression as (_step_is_processed(state)),
-        alter column in_process set expression as (_step_is_in_process(state)),
-        drop constraint step_state_is_known,
-        add constraint step_state_is_known check (
-            state in (
-                'pending', 'in_progress', 'complete', 'error', 'cancelled', 'skipped',
-                'resolved_manually'
-            )
-        ),
-        add constraint claim_is_held_only_while_in_progress check (
-            (claim_id is not null) = (state = 'in_progress')
-            and (runner_id is not null) = (state = 'in_progress')
-        ),
-        add constraint unsatisfied_parents_are_counted check (unsatisfied_parents >= 0)
-"""
 PLANNED_ANEW = """
     do $$ declare function regprocedure; begin
         for function in
@@ -469,19 +452,6 @@ def answer_in_json(server: str, size: float) -> list[Figure]:
         )
 
 
-def rules_written_out(server: str, size: float) -> list[Figure]:
-    """Generated columns and checks as they are, against rules as functions and lists and more
-    checks."""
-    with engine.install(server) as dsn, engine.install(server, RULES_AS_FUNCTIONS) as other:
-        return compare(
-            "0012",
-            "rules as functions",
-            size,
-            partial(calling, size, dsn),
-            partial(calling, size, other),
-        )
-
-
 def claims_ahead(server: str, size: float) -> list[Figure]:
     """A runner whose handlers return at once, with claims ahead of its slots and without."""
     flow = Workflow("quick")
@@ -533,7 +503,6 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     by_the_batch,
     answer_in_json,
     claims_ahead,
-    rules_written_out,
 )
 
 
