@@ -367,30 +367,10 @@ def views_read_what_is_kept(server: str, size: float) -> list[Figure]:
         return compare("0008", "from the log", size, view, partial(whole, conn, LOG))
 
 
-def calling(size: float, dsn: str) -> Round:
-    """Six-step tasks by one client: some steps one at a time, the others in batches."""
-    calls, tasks = scaled(200, size), scaled(2000, size)
-    one: list[float] = []
-    many: list[float] = []
-    with engine.connect(dsn) as conn:
-        runner_id = engine.register_runner(conn)
-        engine.create(conn, "linear", tasks)
-        for _ in range(calls):
-            with engine.stopwatch(one):
-                engine.run_steps(conn, runner_id, 1, batch=1)
-        steps = 6 * tasks - calls
-        with engine.stopwatch(many):
-            engine.run_steps(conn, runner_id, steps, batch=100)
-        conn.execute("select deregister_runner(%s)", [runner_id])
-    return {
-        "claim and completion of one step, ms": 1000 * statistics.median(one),
-        "execution, steps/s": steps / many[0],
-    }
-
-
 def by_the_batch(server: str, size: float) -> list[Figure]:
     """Steps of a batch found by one pass over the index against one look-up for each; and calls
     whose statements were planned once against the planner's own choice."""
+    calls, tasks = scaled(200, size), scaled(2000, size)
     rounds = scaled(400, size)
 
     def look_up(conn: engine.Connection, source: str) -> Round:
@@ -399,6 +379,24 @@ def by_the_batch(server: str, size: float) -> list[Figure]:
             for _ in range(rounds):
                 conn.execute(source.encode(), prepare=True)
         return {"look-up, us a step": 1e6 * seconds[0] / (rounds * 100)}
+
+    def calling(dsn: str) -> Round:
+        one: list[float] = []
+        many: list[float] = []
+        with engine.connect(dsn) as conn:
+            runner_id = engine.register_runner(conn)
+            engine.create(conn, "linear", tasks)
+            for _ in range(calls):
+                with engine.stopwatch(one):
+                    engine.run_steps(conn, runner_id, 1, batch=1)
+            steps = 6 * tasks - calls
+            with engine.stopwatch(many):
+                engine.run_steps(conn, runner_id, steps, batch=100)
+            conn.execute("select deregister_runner(%s)", [runner_id])
+        return {
+            "claim and completion of one step, ms": 1000 * statistics.median(one),
+            "execution, steps/s": steps / many[0],
+        }
 
     hundred = "array(select 6 * number from generate_series(1, 100) as series (number))"
     one_by_one = f"""
@@ -423,7 +421,7 @@ def by_the_batch(server: str, size: float) -> list[Figure]:
                 partial(look_up, conn, one_by_one),
             )
         planned = compare(
-            "0009", "planned anew", size, partial(calling, size, dsn), partial(calling, size, other)
+            "0009", "planned anew", size, partial(calling, dsn), partial(calling, other)
         )
     return found + planned
 

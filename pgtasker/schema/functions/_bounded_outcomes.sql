@@ -9,9 +9,7 @@ set search_path from current
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_limit bigint := (
-        select setting.value::bigint from settings setting where setting.name = 'payload_limit'
-    );
+    v_limit bigint := get_setting('payload_limit')::bigint;
 begin
     if octet_length(outcomes::text) <= v_limit then
         return outcomes;

@@ -1,7 +1,11 @@
 -- _leave_busy_tasks: the first claim of a task moves the task, which locks its row. Steps whose
--- pending task is locked by another are left for later: a claim waits for nobody.
+-- pending task (of pending_ids) is locked by another are left for later: a claim waits for nobody.
 
-create function _leave_busy_tasks(step_ids bigint[], task_ids bigint[])
+create function _leave_busy_tasks(
+    step_ids bigint[],
+    task_ids bigint[],
+    pending_ids bigint[]
+)
 returns bigint[]
 language plpgsql
 volatile
@@ -15,22 +19,16 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-    v_pending bigint[];
     v_locked bigint[];
 begin
-    v_pending := array(
-        select task.task_id
-        from tasks task
-        where task.task_id = any (_leave_busy_tasks.task_ids) and task.state = 'pending'
-    );
     v_locked := array(
         select task.task_id
         from tasks task
-        where task.task_id = any (v_pending) and task.state = 'pending'
+        where task.task_id = any (_leave_busy_tasks.pending_ids) and task.state = 'pending'
         order by task.task_id
         for update skip locked
     );
-    if cardinality(v_locked) = cardinality(v_pending) then
+    if cardinality(v_locked) = cardinality(pending_ids) then
         return _leave_busy_tasks.step_ids;
     end if;
     return array(
@@ -47,5 +45,5 @@ begin
 end;
 $$;
 
-comment on function _leave_busy_tasks(bigint[], bigint[]) is
+comment on function _leave_busy_tasks(bigint[], bigint[], bigint[]) is
     'Of locked steps those whose task can be moved now without waiting.';

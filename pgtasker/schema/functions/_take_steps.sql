@@ -25,6 +25,7 @@ declare
     v_taken bigint[];
     v_step_ids bigint[];
     v_task_ids bigint[];
+    v_pending bigint[];
 begin
     v_taken := array(
         select waiting.workflow_step_id
@@ -83,10 +84,13 @@ begin
     if cardinality(v_step_ids) is distinct from cardinality(v_taken) then
         perform _drop_stale_rows(v_taken);
     end if;
-    if exists (
-        select from tasks task where task.task_id = any (v_task_ids) and task.state = 'pending'
-    ) then
-        v_step_ids := _leave_busy_tasks(v_step_ids, v_task_ids);
+    v_pending := array(
+        select task.task_id
+        from tasks task
+        where task.task_id = any (v_task_ids) and task.state = 'pending'
+    );
+    if v_pending <> '{}' then
+        v_step_ids := _leave_busy_tasks(v_step_ids, v_task_ids, v_pending);
     end if;
     return coalesce(v_step_ids, '{}');
 end;
