@@ -70,6 +70,43 @@ PLANNED_ANEW = """
     end $$;
 """
 
+THROUGH_THE_QUEUE = """
+    create or replace function _keep_freed(
+        queues text[],
+        freed bigint[],
+        task_ids bigint[],
+        named_ids bigint[],
+        are_held boolean,
+        other_ids bigint[],
+        max_steps integer,
+        out step_ids bigint[],
+        out leaves_some boolean
+    )
+    returns record language plpgsql volatile set search_path from current
+    as $$ begin
+        step_ids := '{}'; leaves_some := true;
+    end; $$;
+"""
+
+ROW_OF_CLAIMS = """
+    insert into claim_batches (runner_id, claim_id, step_ids, claim_ids)
+    select 0, batch * 100, array_agg(number), array_agg(batch * 100 + number)
+    from generate_series(1, 100) series (number);
+    delete from claim_batches where runner_id = 0 and claim_id = batch * 100;
+"""
+ROWS_OF_CLAIMS = """
+    insert into claims (runner_id, claim_id, workflow_step_id)
+    select 0, batch * 100 + number, number from generate_series(1, 100) series (number);
+    delete from claims where runner_id = 0 and claim_id = any (
+        array(select batch * 100 + number from generate_series(1, 100) series (number)));
+"""
+CLAIMS = """
+    create table claims (
+        runner_id bigint, claim_id bigint, workflow_step_id bigint, timeout_at timestamptz,
+        progress jsonb, primary key (runner_id, claim_id)
+    )
+"""
+
 LOG = "_derived_readiness()"  # the most recent transitions and the edges
 
 Round = dict[str, float]  # what was measured, with its unit -> figure
@@ -127,9 +164,19 @@ def no_foreign_keys(server: str, size: float) -> list[Figure]:
     return [figure for figure in figures if "/s" in figure.measured]
 
 
-def altered(server: str, size: float, decision: str, name: str, ddl: str) -> list[Figure]:
+def altered(
+    server: str,
+    size: float,
+    decision: str,
+    name: str,
+    ddl: str,
+    *,
+    workflow: str = "linear",
+    steps: int = 6,
+    batch: int = 100,
+) -> list[Figure]:
     """Creation and step rate of the install as it is against an altered one."""
-    tasks = scaled(2000, size)
+    tasks = scaled(12_000 // steps, size)
 
     def rates(dsn: str) -> Round:
         seconds: list[float] = []
@@ -137,11 +184,11 @@ def altered(server: str, size: float, decision: str, name: str, ddl: str) -> lis
             conn.execute("checkpoint")
             runner_id = engine.register_runner(conn)
             with engine.stopwatch(seconds):
-                engine.create(conn, "linear", tasks)
+                engine.create(conn, workflow, tasks)
             conn.execute("analyze")
             start = engine.value(conn, "select pg_current_wal_lsn()")
             with engine.stopwatch(seconds):
-                engine.run_steps(conn, runner_id, 6 * tasks, batch=100)
+                engine.run_steps(conn, runner_id, steps * tasks, batch=batch)
             conn.execute("select deregister_runner(%s)", [runner_id])
             conn.execute("select pg_stat_force_next_flush()")
             wal = engine.value(conn, "select pg_current_wal_lsn() - %s::pg_lsn", start)
@@ -156,7 +203,7 @@ def altered(server: str, size: float, decision: str, name: str, ddl: str) -> lis
             ]
         return {
             "creation, tasks/s": tasks / seconds[0],
-            "execution, steps/s": 6 * tasks / seconds[1],
+            "execution, steps/s": steps * tasks / seconds[1],
             "HOT updates of workflow_steps, %": float(hot[0]),
             "HOT updates of workflow_step_transitions, %": float(hot[1]),
             "WAL of the execution, kB a task": float(wal) / tasks / 1000,
@@ -309,29 +356,38 @@ def clock_in_plpgsql(server: str, size: float) -> list[Figure]:
 
 
 def claims_of_their_own(server: str, size: float) -> list[Figure]:
-    """The install against one that also has the index that would replace step_claims; and what the
-    rows of step_claims cost by themselves, a hundred per statement."""
-    batches = scaled(300, size)
-    churn = f"""
-        do $$ begin for batch in 1..{batches} loop
-            insert into step_claims (runner_id, claim_id, workflow_step_id)
-            select 0, batch * 100 + number, number from generate_series(1, 100) series (number);
-            delete from step_claims where runner_id = 0 and claim_id = any (
-                array(select batch * 100 + number from generate_series(1, 100) series (number)));
-        end loop; end $$
-    """
-
-    def rows(dsn: str) -> Round:
-        seconds: list[float] = []
-        with engine.connect(dsn) as conn, engine.stopwatch(seconds):
-            conn.execute(churn.encode())
-        return {"rows of step_claims, us a step": 1e6 * seconds[0] / (batches * 100)}
-
+    """The install against one that also has the index that would replace claim_batches; and what
+    the rows of claim_batches cost by themselves, one for a hundred claims."""
     with engine.install(server) as dsn:
-        own = compare(
-            "0006", "no such rows", size, lambda: rows(dsn), lambda: dict.fromkeys(rows(dsn), 0.0)
-        )
+        rows = partial(_churn, dsn, ROW_OF_CLAIMS, scaled(300, size))
+        own = compare("0006", "no such rows", size, rows, lambda: dict.fromkeys(rows(), 0.0))
     return altered(server, size, "0006", "partial index too", HOLDER_INDEX) + own
+
+
+def one_row_for_a_call(server: str, size: float) -> list[Figure]:
+    """What began together is a row of claim_batches, against a row for each claim; both by
+    themselves, a hundred claims at a time."""
+    batches = scaled(300, size)
+    with engine.install(server, CLAIMS) as dsn:
+        one, many = (partial(_churn, dsn, sql, batches) for sql in (ROW_OF_CLAIMS, ROWS_OF_CLAIMS))
+        return compare("0014", "a row for each claim", size, one, many)
+
+
+def _churn(dsn: str, statements: str, batches: int) -> Round:
+    """Rows of claims come and go, so many times a hundred claims, in one transaction."""
+    loop = f"do $$ begin for batch in 1..{batches} loop {statements} end loop; end $$"
+    seconds: list[float] = []
+    position = "select (pg_current_wal_insert_lsn() - '0/0')::float8"
+    with engine.connect(dsn) as conn:
+        before = engine.value(conn, position)
+        with engine.stopwatch(seconds):
+            conn.execute(loop.encode())
+        written = engine.value(conn, position) - before
+    claims = batches * 100
+    return {
+        "rows of claims, us a claim": 1e6 * seconds[0] / claims,
+        "WAL of rows of claims, bytes a claim": written / claims,
+    }
 
 
 def room_on_the_page(server: str, size: float) -> list[Figure]:
@@ -489,6 +545,31 @@ def claims_ahead(server: str, size: float) -> list[Figure]:
         )
 
 
+def goes_on(server: str, size: float) -> list[Figure]:
+    """What a report frees is claimed with it, against all of it taking its place in the queue."""
+    figures = altered(server, size, "0012", "all through the queue", THROUGH_THE_QUEUE)
+    return [figure for figure in figures if "execution" in figure.measured]
+
+
+def one_insert(server: str, size: float) -> list[Figure]:
+    """What is claimed starts with the insert that reports, against one that follows it.
+
+    Tasks of a single step free nothing that could be kept: without _keep_freed they take all from
+    the queue, after the report.
+    """
+    figures = altered(
+        server,
+        size,
+        "0013",
+        "two inserts",
+        THROUGH_THE_QUEUE,
+        workflow="single",
+        steps=1,
+        batch=10,
+    )
+    return [figure for figure in figures if "execution" in figure.measured]
+
+
 MEASUREMENTS: tuple[Measurement, ...] = (
     no_foreign_keys,
     remembered_heads,
@@ -501,6 +582,9 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     by_the_batch,
     answer_in_json,
     claims_ahead,
+    goes_on,
+    one_insert,
+    one_row_for_a_call,
 )
 
 

@@ -117,7 +117,7 @@ def run_steps(
 ) -> None:
     """Claim and complete so many steps, each batch reported with the claim of the next."""
     outcomes: list[dict[str, object]] = []
-    advance = f"select claimed from {function}(%s, %s, %s)"
+    advance = f"select claimed::json from {function}(%s, %s, %s)"
     while steps > 0:
         claimed = value(conn, advance, runner_id, Jsonb(outcomes), min(batch, steps))
         steps -= len(claimed)

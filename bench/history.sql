@@ -342,8 +342,12 @@ begin atomic
     where step.fate in ('ready', 'backoff') and task.kind <> 'paused'
     order by step.workflow_step_id;
 
-    insert into step_claims (runner_id, claim_id, workflow_step_id)
-    select step.runner_id, step.first_claim_id + step.attempts, step.workflow_step_id
+    insert into claim_batches (runner_id, claim_id, step_ids, claim_ids)
+    select
+        step.runner_id,
+        step.first_claim_id + step.attempts,
+        array[step.workflow_step_id],
+        array[step.first_claim_id + step.attempts]
     from new_step step
     where step.fate = 'running';
 end;

@@ -119,6 +119,8 @@ def bulk_creation(dsn: str, size: float) -> Run:
     for clients in (1, 2):
         tasks = 1000 * scaled(20, size)
         calls = [(dsn, "linear", tasks // clients)] * clients
+        with engine.connect(dsn) as conn:
+            conn.execute("checkpoint")  # of what was written before
         spans = fleet.together(creating.in_bulk, calls)
         seconds = max(ended for _, ended in spans) - min(began for began, _ in spans)
         run[f"tasks/s, {clients} connections"] = tasks // clients * clients / seconds
@@ -132,7 +134,7 @@ def one_by_one(dsn: str, size: float) -> Run:
         for beside in ("no runner", "a busy runner"):
             with _busy(dsn, conn) if beside == "a busy runner" else _nobody():
                 ratios, rates = [], []
-                for pair in range(scaled(3, size)):
+                for pair in range(scaled(8, size)):
                     sides = {}
                     for wakes in (True, False) if pair % 2 else (False, True):
                         _set_waking(conn, wakes)
@@ -166,17 +168,24 @@ def _busy(dsn: str, conn: engine.Connection) -> Iterator[None]:
     with runners.running(dsn, concurrency=1):
         conn.execute("select create_task('holding', namespace => 'bench')")
         deadline = time.monotonic() + PATIENCE
-        while not engine.value(conn, "select exists (select from step_claims)"):
+        while not engine.value(conn, "select exists (select from claim_batches)"):
             if time.monotonic() > deadline:
                 raise TimeoutError("the runner has not begun")
             time.sleep(0.02)
         yield
 
 
+def come_to_rest(conn: engine.Connection) -> None:
+    """As it is some minutes after the line before: latencies are those of an idle machine."""
+    conn.execute("vacuum analyze")
+    conn.execute("checkpoint")
+
+
 def pickup(dsn: str, size: float) -> Run:
     """From just before `create_task` to the start of the handler in another process."""
-    tasks = scaled(100, size)
+    tasks = scaled(200, size)
     with engine.connect(dsn) as conn:
+        come_to_rest(conn)
         mark = Mark.of(conn)
         with runners.running(dsn) as crew:
             time.sleep(1.0)
@@ -207,6 +216,7 @@ def alone(dsn: str, size: float) -> Run:
     tasks = scaled(40, size)
     seconds: list[float] = []
     with engine.connect(dsn) as conn, Client(dsn, schema="pgtasker") as client:
+        come_to_rest(conn)
         mark = Mark.of(conn)
         with runners.running(dsn):
             for _ in range(tasks):

@@ -201,7 +201,8 @@ def main() -> None:
     where["baseline"] = f"{_range(before)} rows/s before, {_range(after)} after: {BASELINE}"
     where["clients"] = (
         f"{lines.CLIENTS} bare clients, {lines.BATCH} steps at a time; 2 processes with a `Runner` "
-        f"each, concurrency {lines.CONCURRENCY}; latencies with one `Runner` and its defaults"
+        f"each, concurrency {lines.CONCURRENCY}; latencies with one `Runner` and its defaults, at "
+        "rest: vacuumed and after a checkpoint"
     )
     where["runs"] = f"medians of {given.runs}, sizes x {given.size:g}"
     if finished:

@@ -190,6 +190,26 @@ def test_several_steps_in_one_statement(db: Session):
     assert db.claim_only("c")
 
 
+def test_a_child_starts_in_the_statement_that_ends_the_last_of_its_parents(db: Session):
+    """And not before: of two parents one is not enough."""
+    task = db.run_with("a->c b->c c->d")
+    db.claim(2)
+    a, b, c = (db.step_id(task, name) for name in "abc")
+    insert = "insert into workflow_step_transitions (workflow_step_id, to_state, runner_id) values "
+    with db.refused("55000"):
+        db.run(insert + "(%s, 'complete', null), (%s, 'in_progress', %s)", a, c, db.runner)
+    db.run(
+        insert + "(%s, 'in_progress', %s), (%s, 'complete', null), (%s, 'complete', null)",
+        c, db.runner, a, b,
+    )  # fmt: skip
+    assert db.steps_of(task)["c"] == "in_progress"
+    db.assert_consistent()
+    assert db.claim(5) == []
+    claim = db.one("select claim_id from workflow_steps where workflow_step_id = %s", c)
+    db.call("complete_step", workflow_step_id=c, claim_id=claim)
+    assert db.claim_only("d")
+
+
 def test_tasks_of_all_fates_in_one_statement(db: Session):
     """One starts, one ends, one fails, one goes on: each is decided for itself."""
     db.define("a->b", steps={"a": {"skippable": True}, "b": {"skippable": True}})

@@ -25,7 +25,7 @@ select coalesce(
     '[]'
 ) as outcomes
 from advance_json(:runner_id::bigint, :outcomes::jsonb, :batch::int) advanced
-left join lateral json_array_elements(advanced.claimed) step on true
+left join lateral json_array_elements(advanced.claimed::json) step on true
 where step is not null
 \\gset
 """

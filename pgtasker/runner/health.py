@@ -71,7 +71,8 @@ class Pulse:
         self._ticked_at = time.monotonic()
         self._ended.clear()
         watched = (loop, threading.get_ident())
-        threading.Thread(target=self._watch, args=watched, name="pulse", daemon=True).start()
+        watcher = threading.Thread(target=self._watch, args=watched, name="pulse", daemon=True)
+        watcher.start()
         try:
             while True:
                 self._ticked_at = time.monotonic()
@@ -79,6 +80,7 @@ class Pulse:
         finally:
             self._ended.set()
             self._ticked_at = None
+            watcher.join()  # a thread that outlives the interpreter keeps the application alive
 
     def _watch(self, loop: asyncio.AbstractEventLoop, thread_id: int) -> None:
         blamed = None

@@ -162,15 +162,26 @@ create type _step_changes as (
     refused bigint,
     unqueued bigint[],
     begun_tasks bigint[],
-    satisfied bigint[],
+    freed bigint[],
+    freed_tasks bigint[],
     back bigint[],
     counted bigint[],
     ended_tasks bigint[],
-    moved_tasks bigint[]
+    moved_tasks bigint[],
+    followed bigint[],
+    earlier integer[],
+    begun bigint[],
+    begun_claims bigint[],
+    first_runner bigint,
+    last_runner bigint,
+    first_due_at timestamptz,
+    begun_again boolean
 );
 
 comment on type _step_changes is
     'What changed with a batch of step transitions: how many do not follow, and ids (null: none) '
-    'of steps that left the queue; tasks of attempts that began; steps that satisfy children; '
-    'steps that go back to wait; steps that may change the failures of their task; tasks of steps '
-    'that ended, by an attempt and otherwise.';
+    'of steps that left the queue; tasks of attempts that began; steps whose last parent was '
+    'satisfied, and their tasks; steps that go back to wait; steps that may change the failures of '
+    'their task; tasks of steps that ended, by an attempt and otherwise; steps with an earlier '
+    'transition, and its sort_key; steps of attempts that began, their claims, the lowest and '
+    'the highest of their runners, the first timeout, and whether one had begun before.';

@@ -30,6 +30,7 @@
 \ir execution.sql
 \ir queue.sql
 \ir runners.sql
+\ir views/_held_claims.sql
 \ir watches.sql
 \ir rollups.sql
 \ir retention.sql
@@ -71,9 +72,13 @@
 \ir functions/_tell_watchers.sql
 
 -- What happens by itself
+\ir functions/_definition_allows.sql
+\ir functions/_pass_over.sql
+\ir functions/_hold_claims.sql
+\ir functions/_drop_ended_claims.sql
+\ir functions/_drop_reported_claims.sql
 \ir triggers/_fill_step_transition.sql
 \ir triggers/_project_step_transitions.sql
-\ir triggers/_hold_claims.sql
 \ir triggers/_fill_task_transition.sql
 \ir triggers/_project_task_transitions.sql
 \ir triggers/_propagate_task_transitions.sql
@@ -164,14 +169,22 @@
 \ir functions/_missed_heads.sql
 \ir functions/_leave_busy_tasks.sql
 \ir functions/_drop_stale_rows.sql
+\ir functions/_ready_heads.sql
 \ir functions/_take_steps.sql
+\ir functions/_highest_priority.sql
+\ir functions/_lock_reported.sql
+\ir functions/_keep_freed.sql
 \ir functions/_promote_due.sql
+\ir functions/_steps_to_start.sql
+\ir functions/_begun.sql
 \ir functions/_start_attempts.sql
 \ir functions/_mark_waiting.sql
 \ir functions/_claimed_steps.sql
+\ir functions/_refresh_queue.sql
 \ir functions/_claim.sql
 \ir functions/claim_steps.sql
 \ir functions/_backoff_seconds.sql
+\ir functions/_retry_delay.sql
 \ir functions/_report_outcomes.sql
 \ir functions/_report_one.sql
 \ir functions/complete_step.sql
@@ -187,6 +200,7 @@
 \ir functions/advance.sql
 \ir functions/_suspect_runners.sql
 \ir functions/_expire_runners.sql
+\ir functions/_renew_timeouts.sql
 \ir functions/_expire_attempts.sql
 \ir functions/_end_watches.sql
 \ir functions/_seconds_bin.sql

@@ -1,5 +1,7 @@
--- Runners and what they hold. workflow_steps says who holds a step; step_claims says what a runner
--- holds, and until when, without an index on the steps that every claim would have to maintain.
+-- Runners and what they hold. workflow_steps says who holds a step; claim_batches says where to
+-- look for what a runner holds, without an index on the steps that every claim would maintain. A
+-- row is written once, for all that began together, and goes some time after the last of it ended:
+-- _held_claims tells the two apart. So no claim ever waits for another one of its batch.
 
 create table runners (
     runner_id bigint generated always as identity,
@@ -35,21 +37,41 @@ create sequence claim_id;
 comment on sequence claim_id is
     'Source of claim ids: never reused, so that a stale claim is recognized.';
 
-create table step_claims (
+create table claim_batches (
     runner_id bigint not null,
+    claim_id bigint not null,
+    timeout_at timestamptz,
+    step_ids bigint[] not null,
+    claim_ids bigint[] not null,
+    constraint claim_batches_pkey primary key (runner_id, claim_id)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+create index claim_batches_timeout on claim_batches (timeout_at) where timeout_at is not null;
+
+comment on table claim_batches is
+    'What each runner began together and may hold; what has ended since is in it for a while.';
+comment on column claim_batches.claim_id is
+    'The first of its claim_ids, which names it.';
+comment on column claim_batches.timeout_at is
+    'When to look for attempts that are past their timeout and a margin; null: none has one.';
+comment on column claim_batches.step_ids is
+    'The steps, in the order of claim_ids.';
+
+create table claim_extensions (
     claim_id bigint not null,
     workflow_step_id bigint not null,
     timeout_at timestamptz,
     progress jsonb,
-    constraint step_claims_pkey primary key (runner_id, claim_id)
-) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+    constraint claim_extensions_pkey primary key (claim_id)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
-create index step_claims_timeout on step_claims (timeout_at) where timeout_at is not null;
+create index claim_extensions_timeout on claim_extensions (timeout_at)
+    where timeout_at is not null;
 
-comment on table step_claims is
-    'What each runner holds now, and when the database ends it.';
-comment on column step_claims.timeout_at is
-    'When the attempt is failed for its runner: its timeout and a margin; null: never.';
+comment on table claim_extensions is
+    'What long attempts said of themselves, see extend_step; gone with their batch.';
+comment on column claim_extensions.timeout_at is
+    'When the attempt is failed for its runner, margin included; null: as the step says.';
 
 create type claimed_step as (
     workflow_step_id bigint,

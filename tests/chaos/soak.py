@@ -19,7 +19,7 @@ from .transactions_fail import CUT_OFF, check_books, open_books
 FAULTS = ("kill", "kill", "freeze", "shut down", "terminate", "terminate", "operate", "operate")
 SELDOM = 12  # of so many faults one is a crash of the server
 LEASE = 3.0
-HOT = ("step_queue", "step_claims", "runners", "queue_heads")
+HOT = ("step_queue", "claim_batches", "runners", "queue_heads")
 
 
 def soaked(place: Place, seconds: int) -> Measured:

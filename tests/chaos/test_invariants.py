@@ -94,7 +94,7 @@ BREAKAGES = {
         "insert into step_queue (workflow_step_id, enqueued_at, priority, queue)"
         f" values ({COMPLETE}, clock(), 0, 'default')"
     ),
-    "runners hold what the log says": "delete from step_claims",
+    "runners hold what the log says": "delete from claim_batches",
     "no step fails without a cause": (
         "update workflow_step_transitions set error = null where to_state = 'error'"
     ),

@@ -80,11 +80,14 @@ BREAKAGES = {
         "update step_queue set due_at = due_at + interval '1 s' where due_at is not null"
     ),
     "a queue row that is wrong about a retry": "update step_queue set is_retry = not is_retry",
-    "a claim that is no runner's": "delete from step_claims",
+    "a claim that is no runner's": "delete from claim_batches",
     "a claim of an unknown runner": "delete from runners",
     "a claim too many": (
-        "insert into step_claims (runner_id, claim_id, workflow_step_id)"
-        " select runner_id, 987654321, workflow_step_id from step_claims limit 1"
+        "insert into claim_batches (runner_id, claim_id, step_ids, claim_ids)"
+        " select runner_id, 987654321, step_ids, claim_ids from claim_batches limit 1"
+    ),
+    "an extension of nothing": (
+        "insert into claim_extensions (claim_id, workflow_step_id) values (987654321, 987654321)"
     ),
     "a step that counts other attempts": "update workflow_steps set attempts = attempts + 1",
     "a step that was attempted at another time": (

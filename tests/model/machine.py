@@ -34,7 +34,7 @@ SNAPSHOT = """
     from workflow_steps step
     join tasks task on task.task_id = step.task_id
     left join step_queue waiting on waiting.workflow_step_id = step.workflow_step_id
-    left join step_claims claim on claim.workflow_step_id = step.workflow_step_id
+    left join _held_claims claim on claim.workflow_step_id = step.workflow_step_id
     left join active_step_readiness_statuses readiness
         on readiness.workflow_step_id = step.workflow_step_id
     order by step.workflow_step_id
@@ -116,6 +116,7 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         self.database.reset()
         self.db = self.database.main
+        self.db.run("select setseed(0)")  # what is drawn is the same when an example is run again
         self.model = Model(self.db.call("clock"))
         self.claims: list[tuple[int, int]] = []
 
@@ -245,16 +246,23 @@ class EngineMachine(RuleBasedStateMachine):
             self._claimed(runner, claimable, [row._asdict() for row in claimed], max_steps)
 
     def _claimed(
-        self, runner: int, claimable: list[Step], claimed: list[dict[str, Any]], max_steps: int
+        self,
+        runner: int,
+        claimable: list[Step],
+        claimed: list[dict[str, Any]],
+        max_steps: int,
+        freed: list[Step] | None = None,
     ) -> None:
-        """The right number of the right ones, in the right order, with what belongs to them."""
+        """The right number of the right ones, in the right order, with what belongs to them.
+
+        What its own outcomes freed may go before what waits longer."""
         steps = [self.model.steps[row["workflow_step_id"]] for row in claimed]
         assert len(steps) == min(max_steps, len(claimable)), f"{steps} of {claimable}"
         for place, step in enumerate(steps):
             assert step in claimable, f"{step} is not among {claimable}"
             after = [other for other in claimable if other not in steps[: place + 1]]
             assert all(step.priority >= other.priority for other in after), f"{step} before {after}"
-            assert all(
+            assert step in (freed or []) or all(
                 step.place <= other.place
                 for other in after
                 if (other.priority, other.spec.queue) == (step.priority, step.spec.queue)
@@ -336,9 +344,10 @@ class EngineMachine(RuleBasedStateMachine):
     def _advance(self, number: int, batch: list[Outcome], max_steps: int) -> None:
         runner = self.a_runner(number)
 
-        def expected() -> tuple[set[int], list[Step]]:
+        def expected() -> tuple[set[int], list[Step], list[Step]]:
             self.model.live(runner)
-            return self.model.report(batch), self.model.claimable(runner) if max_steps else []
+            lost, freed = self.model.report(batch, claims=max_steps > 0)
+            return lost, freed, self.model.claimable(runner) if max_steps else []
 
         wanted, got = self.agree(
             expected,
@@ -350,10 +359,10 @@ class EngineMachine(RuleBasedStateMachine):
             ),
         )
         if got is not None:
-            lost, claimable = wanted
+            lost, freed, claimable = wanted
             assert set(got.lost) == lost
             self._adopt_drawn_delays()
-            self._claimed(runner, claimable, got.claimed, max_steps)
+            self._claimed(runner, claimable, got.claimed, max_steps, freed)
 
     @rule(
         number=NUMBER,

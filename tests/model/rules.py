@@ -203,9 +203,10 @@ class Model:
                 self._arrivals += 1
             step.queued, step.queued_until, step.place = True, until, self._arrivals
 
-    def _follow(self, moved: list[Step]) -> None:
-        """Queue, children and task follow steps that just changed."""
-        children = [
+    def _follow(self, moved: list[Step], claims: bool = False) -> list[Step]:
+        """Queue, children and task follow steps that just changed. Gives the children that are
+        free now; with `claims`, they enter the queue behind what came back, if at all."""
+        freed = [
             child
             for step in moved
             if step.state in SATISFYING
@@ -213,9 +214,11 @@ class Model:
             if step in child.parents and child.state == "pending" and child.satisfied
         ]
         back = [step for step in moved if step.state in ("pending", "error")]
-        self._enqueue({step.step_id: step for step in [*children, *back]}.values())
+        for steps in [back, freed] if claims else [[*freed, *back]]:
+            self._enqueue({step.step_id: step for step in steps}.values())
         for task in {step.task.task_id: step.task for step in moved}.values():
             self._settle(task)
+        return freed
 
     def _settle(self, task: Task) -> None:
         """The outcome: complete, error, or back to work."""
@@ -303,8 +306,8 @@ class Model:
         require(step.claim == claim, LOST)
         return step
 
-    def report(self, outcomes: list[Outcome]) -> set[int]:
-        """A batch; gives the claims that are lost."""
+    def report(self, outcomes: list[Outcome], claims: bool = False) -> tuple[set[int], list[Step]]:
+        """A batch; gives the claims that are lost, and the steps that are free now."""
         kept = [
             outcome for outcome in outcomes if self.steps[outcome.step_id].claim == outcome.claim
         ]
@@ -322,8 +325,8 @@ class Model:
                 )
             else:
                 self._fail(step, outcome.retryable, outcome.delay)
-        self._follow(moved)
-        return {outcome.claim for outcome in outcomes} - {outcome.claim for outcome in kept}
+        freed = self._follow(moved, claims)
+        return {outcome.claim for outcome in outcomes} - {outcome.claim for outcome in kept}, freed
 
     def _fail(self, step: Step, retryable: bool = True, retry_after: float | None = None) -> None:
         if not retryable or step.last_attempt:

@@ -46,7 +46,7 @@ def block(until: Any) -> None:
 
 
 async def with_pulse(bench: Bench, scenario: Any) -> None:
-    """Run the scenario while the pulse of the loop is watched."""
+    """Run the scenario while the pulse of the loop is watched; no thread is left of it."""
     pulse = health.Pulse(bench.lines, bench.executions.attempt_of)
     beating = asyncio.create_task(pulse.beat())
     try:
@@ -54,6 +54,7 @@ async def with_pulse(bench: Bench, scenario: Any) -> None:
     finally:
         beating.cancel()
         await asyncio.gather(beating, return_exceptions=True)
+    assert [thread for thread in threading.enumerate() if thread.name == "pulse"] == []
 
 
 def test_a_handler_that_blocks_the_event_loop_is_named(quick: None):

@@ -304,8 +304,8 @@ def limited_workflow(gate: asyncio.Event) -> Workflow:
 @pytest.mark.newest_only
 def test_a_step_that_is_held_does_not_time_out_in_the_database(field: Field):
     """Its time there begins with its handler."""
-    held = "select count(*) from step_claims where timeout_at > clock() + interval '300 days'"
-    begun = "select count(*) from step_claims where timeout_at < clock() + interval '70 s'"
+    held = "select count(*) from _held_claims where timeout_at > clock() + interval '300 days'"
+    begun = "select count(*) from _held_claims where timeout_at < clock() + interval '70 s'"
 
     async def scenario() -> None:
         gate = asyncio.Event()

@@ -33,7 +33,7 @@ STATE = """
     left join workflow_step_transitions step_log
         on step_log.workflow_step_id = step.workflow_step_id and step_log.most_recent
     left join step_queue waiting on waiting.workflow_step_id = step.workflow_step_id
-    full join step_claims claim
+    full join _held_claims claim
         on claim.workflow_step_id = step.workflow_step_id and claim.claim_id = step.claim_id
     order by step.workflow_step_id
 """

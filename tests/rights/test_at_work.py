@@ -54,13 +54,14 @@ def install(server: Databases) -> Iterator[Install]:
 
 
 @pytest.fixture(scope="module")
-def shipped(install: Install, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shipped(install: Install, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The directory of a module with a workflow, which a runner has registered."""
     tmp_path = tmp_path_factory.mktemp("shipped")
     (tmp_path / "shipped_flow.py").write_text(MODULE)
     result = command(install, "runner", "register", str(tmp_path / "shipped_flow.py"))
     assert result.exit_code == 0, result.output
-    return tmp_path
+    yield tmp_path
+    del sys.modules["shipped_flow"]  # the next server's install brings a file of that name
 
 
 def command(install: Install, who: str, *arguments: str) -> Result:

@@ -173,7 +173,11 @@ class Trial:
         )
         values = {name: adapted(name, value) for name, value in given.items()}
         with self._session.conn.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query, values).fetchall()
+            rows = cursor.execute(query, values).fetchall()
+        for row in rows:
+            if isinstance(row.get("claimed"), str):  # advance_json answers with JSON as text
+                row["claimed"] = json.loads(row["claimed"])
+        return rows
 
     def _held(self, table: str) -> list[Any]:
         query = sql.SQL("select to_jsonb(t) - 'xact_id' from {} t").format(

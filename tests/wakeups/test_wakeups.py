@@ -194,7 +194,7 @@ def test_a_child_that_its_reporter_takes_wakes_nobody(database: Database, sleepe
     assert advance(db, db.runner, claimed, 1, outcome="complete").claimed
     # It got all that it asked for: another may look whether there is more.
     assert sleeper.heard() <= 1
-    claimed = db.row("select * from step_claims")
+    claimed = db.row("select * from _held_claims")
     sleeper.look()
     assert advance(db, db.runner, claimed, 2, outcome="complete").claimed
     assert sleeper.heard() == 0

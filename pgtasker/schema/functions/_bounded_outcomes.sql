@@ -11,7 +11,7 @@ as $$
 declare
     v_limit bigint := get_setting('payload_limit')::bigint;
 begin
-    if octet_length(outcomes::text) <= v_limit then
+    if octet_length(outcomes::text) <= v_limit or jsonb_typeof(outcomes) <> 'array' then
         return outcomes;
     end if;
     return (

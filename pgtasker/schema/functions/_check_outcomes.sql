@@ -1,10 +1,12 @@
 -- _check_outcomes: a batch is refused as a whole for what only a faulty runner sends. Answers which
--- steps it reports, and which of them as complete.
+-- steps it reports, which of them as complete, under which claims, and which not.
 
 create function _check_outcomes(
     outcomes jsonb,
     out step_ids bigint[],
-    out completed_ids bigint[]
+    out completed_ids bigint[],
+    out completed_claims bigint[],
+    out other_ids bigint[]
 )
 returns record
 language plpgsql
@@ -17,14 +19,22 @@ declare
 begin
     if v_is_sound then
         select
-            array_agg((given.outcome -> 'workflow_step_id')::bigint)
-                filter (where given.problem is null),
-            array_agg((given.outcome -> 'workflow_step_id')::bigint)
-                filter (where given.problem is null and given.outcome ->> 'outcome' = 'complete'),
-            bool_and(given.problem is null)
-        into step_ids, completed_ids, v_is_sound
+            array_agg(given.step_id),
+            array_agg(given.step_id) filter (where given.is_complete),
+            array_agg(given.claim::bigint) filter (
+                where given.is_complete and given.step_id is not null
+            ),
+            array_agg(given.step_id) filter (where not given.is_complete),
+            bool_and(given.step_id is not null)
+        into step_ids, completed_ids, completed_claims, other_ids, v_is_sound
         from (
-            select one.outcome, _outcome_problem(one.outcome) as problem
+            select
+                case
+                    when _outcome_problem(one.outcome) is null then
+                        (one.outcome -> 'workflow_step_id')::bigint
+                end as step_id,
+                one.outcome -> 'claim_id' as claim,
+                one.outcome ->> 'outcome' = 'complete' as is_complete
             from jsonb_array_elements(outcomes) as one (outcome)
             offset 0
         ) given;
@@ -36,4 +46,4 @@ end;
 $$;
 
 comment on function _check_outcomes(jsonb) is
-    'Refuse a malformed batch of outcomes; the steps that it reports, and those as complete.';
+    'Refuse a malformed batch of outcomes; the steps that it reports, and how.';

@@ -1,8 +1,14 @@
--- _claim: takes steps from the queue and starts an attempt of each; returns the steps.
---
--- What need not be done at every claim is not called at every claim.
+-- _claim: takes steps from the queue, if it may have any, and starts an attempt of each, as far as
+-- those that the runner started just before leave room. Returns both. One claim in a hundred tidies
+-- up behind the runner.
 
-create function _claim(runner runners, max_steps integer, has_reported boolean)
+create function _claim(
+    runner runners,
+    max_steps integer,
+    has_reported boolean,
+    started bigint[],
+    something_waits boolean
+)
 returns bigint[]
 language plpgsql
 volatile
@@ -13,53 +19,33 @@ set enable_bitmapscan = off
 set jit = off
 as $$
 declare
-    v_now timestamptz := clock();
-    v_look boolean;
-    v_due boolean;
-    v_step_ids bigint[];
+    v_step_ids bigint[] := started;
+    v_taken bigint[];
     v_is_short boolean;
     v_until timestamptz;
+    v_dropped integer;
 begin
-    if max_steps = 0 then
-        return '{}'::bigint[];
-    end if;
-    select
-        housekeeping.looked_at <= v_now - interval '1 second'
-            or housekeeping.looked_at > v_now
-            or (
-                housekeeping.looked_at <= v_now - interval '250 milliseconds'
-                and (select sequence.last_value from step_queue_position sequence)
-                    > housekeeping.position_seen + 5000
-            ),
-        exists (
-            select
-            from step_queue waiting
-            where waiting.due_at >= housekeeping.due_from and waiting.due_at <= v_now
-        )
-    into v_look, v_due
-    from housekeeping;
-    if v_look then
-        perform _look_at_queues();
-    end if;
-    if v_due then
-        perform _promote_due(greatest(100, max_steps));
-    end if;
-    v_step_ids := _take_steps(runner.queues, max_steps);
-    if v_step_ids <> '{}' then
-        v_step_ids := _start_attempts(runner.runner_id, v_step_ids);
+    if something_waits and cardinality(started) < max_steps then
+        v_taken := _take_steps(runner.queues, max_steps - cardinality(started));
+        if v_taken <> '{}' then
+            v_step_ids := started || _start_attempts(runner.runner_id, v_taken);
+        end if;
     end if;
     v_is_short := cardinality(v_step_ids) < max_steps;
-    if v_is_short or runner.waiting_until is not null then
+    if v_step_ids = '{}' or runner.waiting_until is not null then
         v_until := _mark_waiting(runner, v_is_short, v_step_ids = '{}' and not has_reported);
     end if;
     if not v_is_short
         and exists (select from runners sleeper where sleeper.waiting_until is not null)
     then
-        perform _wake(runner.queues, v_now);
+        perform _wake(runner.queues, clock());
+    end if;
+    if random() < 0.01 then
+        v_dropped := _drop_ended_claims(array[runner.runner_id]);
     end if;
     return v_step_ids;
 end;
 $$;
 
-comment on function _claim(runners, integer, boolean) is
+comment on function _claim(runners, integer, boolean, bigint[], boolean) is
     'Claim up to so many steps for a live runner.';

@@ -1,11 +1,12 @@
 -- _claimed_steps: what a runner gets to know of the steps it just claimed, in the order of claims;
--- each is an object with the fields of claimed_step.
+-- each is an object with the fields of claimed_step, and all are one array, as JSON text: as json
+-- it would be parsed once more, for nothing where the client does so anyway.
 --
 -- The results of a parent are in the transition that finished it, its most recent one; they are
 -- null for a parent that was skipped, or resolved without results.
 
 create function _claimed_steps(step_ids bigint[])
-returns json
+returns text
 language plpgsql
 stable
 set search_path from current
@@ -17,10 +18,10 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-    v_claimed json;
+    v_claimed text;
 begin
     if _claimed_steps.step_ids = '{}' then
-        return json '[]';
+        return '[]';
     end if;
     with step as materialized (
         select
@@ -35,7 +36,7 @@ begin
         where found.child_step_id = any (_claimed_steps.step_ids)
     ),
     parents as (
-        select edge.child_step_id, jsonb_object_agg(parent_step.name, finish.results) as results
+        select edge.child_step_id, json_object_agg(parent_step.name, finish.results) as results
         from edge
         join workflow_steps parent
             on parent.workflow_step_id = any (array(select edge.parent_step_id from edge))
@@ -49,40 +50,57 @@ begin
             offset 0
         ) finish
         group by edge.child_step_id
-    )
-    select coalesce(json_agg(claimed), '[]')
-    into v_claimed
-    from (
+    ),
+    declared as materialized (
         select
-            step.workflow_step_id,
-            step.claim_id,
-            step.task_id,
-            named_task.namespace,
-            named_task.name as workflow_name,
-            named_task.version,
-            named_step.name as step_name,
-            named_step.handler,
-            step.attempts as attempt,
-            named_step.retry_limit,
-            task.context,
-            named_step.inputs,
-            coalesce(parents.results, '{}') as dependency_results,
-            named_step.timeout_seconds as timeout,
-            task.tags,
-            coalesce(task.priority, named_step.priority) as priority
-        from step
-        join tasks task
-            on task.task_id = any (array(select step.task_id from step))
-            and task.task_id + 0 = step.task_id
-        join named_steps named_step
-            on named_step.named_step_id = any (array(select step.named_step_id from step))
-            and named_step.named_step_id + 0 = step.named_step_id
-        join named_tasks named_task
-            on named_task.named_task_id + 0 = task.named_task_id
-        left join parents on parents.child_step_id = step.workflow_step_id
-        order by step.claim_id
-    ) claimed;
-    return v_claimed;
+            named_step.named_step_id,
+            named_step.priority,
+            ltrim(
+                json_build_object(
+                    'namespace', named_task.namespace,
+                    'workflow_name', named_task.name,
+                    'version', named_task.version,
+                    'step_name', named_step.name,
+                    'handler', named_step.handler,
+                    'retry_limit', named_step.retry_limit,
+                    'inputs', named_step.inputs,
+                    'timeout', named_step.timeout_seconds
+                )::text,
+                '{'
+            ) as fields
+        from named_steps named_step
+        cross join lateral (
+            select found.namespace, found.name, found.version
+            from named_tasks found
+            where found.named_task_id = named_step.named_task_id
+            offset 0
+        ) named_task
+        where named_step.named_step_id = any (array(select step.named_step_id from step))
+    )
+    select
+        string_agg(
+            concat(
+                '{"workflow_step_id":', step.workflow_step_id,
+                ',"claim_id":', step.claim_id,
+                ',"task_id":', step.task_id,
+                ',"attempt":', step.attempts,
+                ',"context":', task.context,
+                ',"dependency_results":', coalesce(parents.results, '{}'),
+                ',"tags":', array_to_json(task.tags),
+                ',"priority":', coalesce(task.priority, declared.priority),
+                ',', declared.fields
+            ),
+            ','
+            order by step.claim_id
+        )
+    into v_claimed
+    from step
+    join tasks task
+        on task.task_id = any (array(select step.task_id from step))
+        and task.task_id + 0 = step.task_id
+    join declared on declared.named_step_id = step.named_step_id
+    left join parents on parents.child_step_id = step.workflow_step_id;
+    return concat('[', v_claimed, ']');
 end;
 $$;
 

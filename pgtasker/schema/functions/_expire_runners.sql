@@ -10,12 +10,19 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_nestloop = on
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_now timestamptz := clock();
     v_queues text[];
+    v_gone bigint[];
     v_step_ids bigint[];
     v_claim_ids bigint[];
+    v_dropped integer;
 begin
     with dead as (
         select runner.runner_id, runner.queues, runner.waiting_until, reason.reason
@@ -48,16 +55,25 @@ begin
     -- A wake-up may have gone to the dead: pass it on.
     perform _wake(v_queues, v_now);
 
+    v_gone := array(
+        select distinct batch.runner_id
+        from claim_batches batch
+        join runners runner on runner.runner_id = batch.runner_id
+        where runner.ended_at is not null
+    );
+    if v_gone = '{}' then
+        return false;
+    end if;
     select array_agg(claim.workflow_step_id), array_agg(claim.claim_id)
     into v_step_ids, v_claim_ids
     from (
         select held.workflow_step_id, held.claim_id
-        from step_claims held
-        join runners runner on runner.runner_id = held.runner_id
-        where runner.ended_at is not null
+        from _held_claims held
+        where held.runner_id = any (v_gone)
         limit 1000
     ) claim;
     perform _give_back(v_step_ids, v_claim_ids, true, 'the runner was lost');
+    v_dropped := _drop_ended_claims(v_gone);
     return v_claim_ids is not null;
 end;
 $$;

@@ -6,6 +6,11 @@ returns table (reason text, explanation text, details jsonb)
 language plpgsql
 stable
 set search_path from current
+set enable_hashjoin = off
+set enable_nestloop = on
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
 as $$
 begin
     return query

@@ -6,8 +6,7 @@ language sql
 immutable
 return case
     when jsonb_typeof(value) = 'number' then
-        value::numeric between -9223372036854775808 and 9223372036854775807
-        and value::numeric = trunc(value::numeric)
+        scale(value::numeric) = 0 and abs(value::numeric) <= 9223372036854775807
     else false
 end;
 

@@ -8,6 +8,11 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_nestloop = on
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
 as $$
 declare
     v_until timestamptz;
@@ -16,7 +21,7 @@ begin
         is_idle
         or not exists (
             select
-            from step_claims claim
+            from _held_claims claim
             where claim.runner_id = runner.runner_id
         )
     ) then

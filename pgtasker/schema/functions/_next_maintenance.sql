@@ -20,14 +20,19 @@ begin
             _next_due(),
             (
                 select min(runner.ended_at)
-                from step_claims claim
-                join runners runner on runner.runner_id = claim.runner_id
+                from claim_batches batch
+                join runners runner on runner.runner_id = batch.runner_id
                 where runner.ended_at is not null
             ),
             (
-                select min(claim.timeout_at)
-                from step_claims claim
-                where claim.timeout_at is not null
+                select min(batch.timeout_at)
+                from claim_batches batch
+                where batch.timeout_at is not null
+            ),
+            (
+                select min(extension.timeout_at)
+                from claim_extensions extension
+                where extension.timeout_at is not null
             ),
             (select min(runner.lease_expires_at) from runners runner where runner.ended_at is null),
             (

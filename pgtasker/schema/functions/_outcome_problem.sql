@@ -1,4 +1,5 @@
--- _outcome_problem: what is wrong with an outcome, null if nothing is.
+-- _outcome_problem: what is wrong with an outcome, null if nothing is. Most are complete and have
+-- nothing else in them: that is seen first.
 
 create function _outcome_problem(outcome jsonb)
 returns text
@@ -12,6 +13,8 @@ return case
         'claim_id must be a whole number'
     when coalesce(outcome ->> 'outcome', '') not in ('complete', 'fail', 'release') then
         'outcome must be complete, fail or release'
+    when outcome ->> 'outcome' = 'complete'
+        and outcome - array['workflow_step_id', 'claim_id', 'outcome', 'results'] = '{}' then null
     when outcome ->> 'outcome' = 'fail'
         and coalesce(jsonb_typeof(outcome -> 'error'), 'null') = 'null' then
         'fail needs an error'

@@ -1,4 +1,5 @@
--- _refuse_used_claims: a step that was claimed before needs a greater claim_id than it ever had.
+-- _refuse_used_claims: a step that was claimed before needs a greater claim_id than it ever had,
+-- and no claim_id names two batches.
 
 create function _refuse_used_claims(step_ids bigint[])
 returns void
@@ -28,7 +29,14 @@ begin
     ) earlier
     where step.workflow_step_id = any (_refuse_used_claims.step_ids)
         and step.state = 'in_progress'
-        and step.claim_id <= earlier.claim_id;
+        and (
+            step.claim_id <= earlier.claim_id
+            or exists (
+                select
+                from claim_batches known
+                where known.runner_id = step.runner_id and known.claim_id = step.claim_id
+            )
+        );
 end;
 $$;
 

@@ -1,10 +1,20 @@
--- _report_outcomes: outcomes of attempts become transitions, all with one insert.
+-- _report_outcomes: outcomes of attempts become transitions, and with the same insert attempts
+-- start of the steps that the runner goes on with (kept, see _keep_freed) and took from the queue.
 --
--- Locks every step and the children of completed ones, ascending, before it looks at claims; an
--- outcome whose claim is no longer held is lost, and the others count. Returns the lost claim_ids.
+-- The caller has the steps locked, and the children of completed ones: an outcome whose claim is no
+-- longer held is lost, and the others count. lost: those claim_ids. Many that end together may be
+-- whole batches of claims, which are dropped then; for few, _drop_ended_claims costs less.
 
-create function _report_outcomes(outcomes jsonb, step_ids bigint[], completed_ids bigint[])
-returns bigint[]
+create function _report_outcomes(
+    outcomes jsonb,
+    step_ids bigint[],
+    runner_id bigint,
+    kept bigint[],
+    taken bigint[],
+    out lost bigint[],
+    out started bigint[]
+)
+returns record
 language plpgsql
 volatile
 set search_path from current
@@ -16,49 +26,31 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
-    v_now timestamptz;
-    v_kept bigint[];
-    v_locked integer := _lock_steps(step_ids, completed_ids);
+    v_now timestamptz := clock();
+    v_held bigint[];
+    v_begun integer;
+    v_dropped integer;
 begin
-    v_now := clock();
-    with kept as (
-        insert into workflow_step_transitions (
-            workflow_step_id, created_at, runner_id, claim_id, sort_key, from_state, to_state,
-            attempts, attempt_counts, due_at, backoff_request_seconds, results, error
-        )
+    with ended as (
         select distinct on (step.workflow_step_id)
-            step.workflow_step_id,
-            v_now,
-            step.runner_id,
-            step.claim_id,
-            step.transition_count + 1,
-            step.state,
+            step.workflow_step_id, step.runner_id, step.claim_id, step.transition_count, step.state,
             case reported.outcome
                 when 'complete' then 'complete'
                 when 'fail' then 'error'
                 else 'pending'
-            end,
-            step.attempts - case reported.outcome when 'release' then 1 else 0 end,
-            reported.outcome <> 'release',
+            end as to_state,
+            step.attempts - case reported.outcome when 'release' then 1 else 0 end as attempts,
+            reported.outcome <> 'release' as attempt_counts,
             case reported.outcome
                 when 'release' then v_now + make_interval(secs => nullif(reported.delay, 0))
-                when 'fail' then (
-                    select v_now + make_interval(
-                        secs => coalesce(
-                            reported.retry_after,
-                            _backoff_seconds(named_step, step.attempts)
-                        )
-                    )
-                    from named_steps named_step
-                    where named_step.named_step_id = step.named_step_id
-                        and coalesce(reported.retryable, true)
-                        and named_step.retryable
-                        and step.attempts < named_step.retry_limit
+                when 'fail' then v_now + _retry_delay(
+                    step.named_step_id, step.attempts, coalesce(reported.retryable, true),
+                    reported.retry_after
                 )
-            end,
-            case when reported.outcome = 'fail' then reported.retry_after end,
-            case when reported.outcome = 'complete' then reported.results end,
-            case when reported.outcome = 'fail' then reported.error end
+            end as due_at,
+            case when reported.outcome = 'fail' then reported.retry_after end as retry_after,
+            case when reported.outcome = 'complete' then reported.results end as results,
+            case when reported.outcome = 'fail' then reported.error end as error
         from jsonb_to_recordset(_report_outcomes.outcomes) as reported (
             workflow_step_id bigint,
             claim_id bigint,
@@ -73,20 +65,49 @@ begin
             on step.workflow_step_id = any (_report_outcomes.step_ids)
             and step.workflow_step_id + 0 = reported.workflow_step_id
             and step.claim_id = reported.claim_id
-        order by step.workflow_step_id
-        returning workflow_step_transitions.claim_id
+        order by step.workflow_step_id, reported.outcome
+    ),
+    logged as (
+        insert into workflow_step_transitions (
+            workflow_step_id, created_at, runner_id, claim_id, ready_at, sort_key, from_state,
+            to_state, attempts, attempt_counts, due_at, backoff_request_seconds, results, error
+        )
+        select
+            ended.workflow_step_id, v_now, ended.runner_id, ended.claim_id, null,
+            ended.transition_count + 1, ended.state, ended.to_state, ended.attempts,
+            ended.attempt_counts, ended.due_at, ended.retry_after, ended.results, ended.error
+        from ended
+        union all
+        select
+            step.workflow_step_id, v_now, _report_outcomes.runner_id, nextval('claim_id'),
+            coalesce(step.enqueued_at, v_now), step.transition_count + 1, step.state, 'in_progress',
+            step.attempts + 1, true, v_now + make_interval(secs => step.timeout_seconds), null,
+            null, null
+        from _steps_to_start(_report_outcomes.kept, _report_outcomes.taken) step
+        returning workflow_step_transitions.claim_id, workflow_step_transitions.to_state
     )
-    select coalesce(array_agg(kept.claim_id), '{}') into v_kept from kept;
-    if cardinality(v_kept) = cardinality(step_ids) then
-        return '{}'::bigint[];
+    select
+        coalesce(array_agg(logged.claim_id) filter (where logged.to_state <> 'in_progress'), '{}'),
+        count(*) filter (where logged.to_state = 'in_progress')
+    into v_held, v_begun
+    from logged;
+    started := _report_outcomes.kept || _report_outcomes.taken;
+    if v_begun < cardinality(started) then
+        started := _begun(started);
     end if;
-    return array(
-        select (reported.outcome ->> 'claim_id')::bigint
-        from jsonb_array_elements(outcomes) as reported (outcome)
-        where (reported.outcome ->> 'claim_id')::bigint <> all (v_kept)
-    );
+    if cardinality(v_held) >= 20 then
+        v_dropped := _drop_reported_claims(_report_outcomes.runner_id, v_held);
+    end if;
+    lost := '{}'::bigint[];
+    if cardinality(v_held) < cardinality(step_ids) then
+        lost := array(
+            select (reported.outcome ->> 'claim_id')::bigint
+            from jsonb_array_elements(outcomes) as reported (outcome)
+            where (reported.outcome ->> 'claim_id')::bigint <> all (v_held)
+        );
+    end if;
 end;
 $$;
 
-comment on function _report_outcomes(jsonb, bigint[], bigint[]) is
-    'Turn checked outcomes into transitions; returns the claim_ids that were no longer held.';
+comment on function _report_outcomes(jsonb, bigint[], bigint, bigint[], bigint[]) is
+    'Turn checked outcomes into transitions and start steps, all with one insert.';

@@ -32,7 +32,7 @@ begin atomic
             count(*) filter (
                 where not runner.is_live or claim.timeout_at <= _runner_counts.at
             ) as stalled
-        from step_claims claim
+        from _held_claims claim
         join runner on runner.runner_id = claim.runner_id
     ) held;
 end;

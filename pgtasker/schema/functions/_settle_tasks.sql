@@ -3,6 +3,8 @@
 -- Takes the row locks of the tasks, ascending, and looks in following statements: of two last
 -- finishers the second sees what the first did. started: a step was claimed; stalled: steps
 -- finished, or came back, without one becoming ready; changed with delta: failures to count.
+--
+-- `complete is not true`: a plan from when the tables were empty would go through tasks_active.
 
 create function _settle_tasks(started bigint[], stalled bigint[], changed bigint[], delta integer[])
 returns void
@@ -28,7 +30,7 @@ begin
         where task.task_id = any (
             _settle_tasks.started || _settle_tasks.stalled || _settle_tasks.changed
         )
-            and not task.complete
+            and task.complete is not true
         order by task.task_id
         for update
     );
@@ -82,7 +84,7 @@ begin
             where not found.processed
             limit 1
         ) step on true
-        where task.task_id = any (_settle_tasks.stalled) and not task.complete
+        where task.task_id = any (_settle_tasks.stalled) and task.complete is not true
         offset 0
     ) fact;
     v_moved := _move_tasks('error', 'pending', v_fact.revived);

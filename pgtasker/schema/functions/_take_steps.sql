@@ -1,9 +1,6 @@
 -- _take_steps: locks up to so many ready steps of some queues, from the highest priority down, and
 -- of queues with the same priority from the one whose first step waits longest.
 --
--- Starts at the known heads. What came up under a priority not known yet is looked for each time: a
--- higher priority goes first, also within the second until the next look knows it.
---
 -- Queue rows first, then steps, all skip locked: what another claim is about to take costs one look
 -- at its queue row, however many claim at once. A queue row whose step is no longer claimable is
 -- dropped; one whose step is locked is left.
@@ -30,29 +27,9 @@ begin
     v_taken := array(
         select waiting.workflow_step_id
         from (
-            select head.queue, head.priority, eldest.position
-            from (
-                select known.queue, known.priority, known.first_position
-                from queue_heads known
-                where known.queue = any (_take_steps.queues)
-                union all
-                select missed.queue, missed.priority, 0
-                from _missed_heads(_take_steps.queues) missed
-            ) head
-            cross join lateral (
-                select eldest.position
-                from step_queue eldest
-                where eldest.queue = head.queue
-                    and eldest.priority = head.priority
-                    and eldest.due_at is null
-                    and eldest.position >= head.first_position
-                order by eldest.position
-                limit 1
-            ) eldest
-            where not exists (
-                select from queues queue where queue.queue = head.queue and queue.paused
-            )
-            order by head.priority desc, eldest.position
+            select head.queue, head.priority, head.position
+            from _ready_heads(_take_steps.queues) head
+            order by head.priority desc, head.position
         ) head
         cross join lateral (
             select ready.workflow_step_id

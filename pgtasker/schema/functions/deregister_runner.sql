@@ -11,6 +11,7 @@ declare
     v_runner runners;
     v_step_ids bigint[];
     v_claim_ids bigint[];
+    v_dropped integer;
 begin
     select runner.*
     into v_runner
@@ -22,10 +23,11 @@ begin
     end if;
     select array_agg(claim.workflow_step_id), array_agg(claim.claim_id)
     into v_step_ids, v_claim_ids
-    from step_claims claim
+    from _held_claims claim
     where claim.runner_id = deregister_runner.runner_id;
     perform _lock_steps(v_step_ids, '{}');
     perform _give_back(v_step_ids, v_claim_ids, false, 'the runner was deregistered');
+    v_dropped := _drop_ended_claims(array[deregister_runner.runner_id]);
     update runners runner
     set ended_at = clock(), end_reason = 'deregistered', waiting_until = null, lock_pid = null
     where runner.runner_id = deregister_runner.runner_id;

@@ -36,14 +36,17 @@ begin
     if v_runner_id is null then
         perform _refuse_lost_claim(extend_step.workflow_step_id, extend_step.claim_id);
     end if;
-    update step_claims claim
+    insert into claim_extensions as known (claim_id, workflow_step_id, timeout_at, progress)
+    values (
+        extend_step.claim_id,
+        extend_step.workflow_step_id,
+        clock() + extend_step.timeout + _setting_interval('timeout_margin'),
+        extend_step.progress
+    )
+    on conflict on constraint claim_extensions_pkey do update
     set
-        timeout_at = coalesce(
-            clock() + extend_step.timeout + _setting_interval('timeout_margin'),
-            claim.timeout_at
-        ),
-        progress = coalesce(extend_step.progress, claim.progress)
-    where claim.runner_id = v_runner_id and claim.claim_id = extend_step.claim_id;
+        timeout_at = coalesce(excluded.timeout_at, known.timeout_at),
+        progress = coalesce(excluded.progress, known.progress);
 end;
 $$;
 

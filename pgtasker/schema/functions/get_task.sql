@@ -5,6 +5,11 @@ returns setof task_detail
 language plpgsql
 stable
 set search_path from current
+set enable_hashjoin = off
+set enable_nestloop = on
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
 as $$
 begin
     perform _require_task(get_task.task_id);

@@ -23,6 +23,11 @@ returns table (
 language plpgsql
 stable
 set search_path from current
+set enable_hashjoin = off
+set enable_nestloop = on
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
 as $$
 begin
     perform _require_task(get_task_history.task_id);

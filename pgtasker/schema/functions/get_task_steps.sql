@@ -22,6 +22,11 @@ returns table (
 language plpgsql
 stable
 set search_path from current
+set enable_hashjoin = off
+set enable_nestloop = on
+set enable_mergejoin = off
+set enable_seqscan = off
+set jit = off
 as $$
 begin
     perform _require_task(get_task_steps.task_id);
@@ -48,7 +53,7 @@ begin
         step.due_at,
         coalesce(step.runner_id, attempt.runner_id),
         runner.name,
-        claim.progress,
+        extension.progress,
         attempt.ready_at
     from workflow_steps step
     join tasks task on task.task_id = step.task_id
@@ -72,8 +77,7 @@ begin
         limit 1
     ) attempt on true
     left join runners runner on runner.runner_id = coalesce(step.runner_id, attempt.runner_id)
-    left join step_claims claim
-        on claim.runner_id = step.runner_id and claim.claim_id = step.claim_id
+    left join claim_extensions extension on extension.claim_id = step.claim_id
     where step.task_id = get_task_steps.task_id
     order by named_step.position;
 end;

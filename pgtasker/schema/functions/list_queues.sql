@@ -32,9 +32,8 @@ begin
     ),
     held as (
         select named_step.queue, count(*) as steps
-        from step_claims claim
-        join workflow_steps step on step.workflow_step_id = claim.workflow_step_id
-        join named_steps named_step on named_step.named_step_id = step.named_step_id
+        from _held_claims claim
+        join named_steps named_step on named_step.named_step_id = claim.named_step_id
         group by named_step.queue
     ),
     served as (

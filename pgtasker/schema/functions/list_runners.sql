@@ -29,7 +29,7 @@ begin
             when runner.ended_at is not null or _lease_is_over(runner) then 'lost'
             else 'live'
         end,
-        (select count(*)::integer from step_claims claim where claim.runner_id = runner.runner_id),
+        (select count(*)::integer from _held_claims claim where claim.runner_id = runner.runner_id),
         runner.waiting_until,
         runner.started_at,
         runner.last_heartbeat_at,

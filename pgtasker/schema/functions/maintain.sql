@@ -35,7 +35,7 @@ begin
     perform _roll_up();
     delete from runners runner
     where runner.ended_at < v_now - _setting_interval('runner_retention')
-        and not exists (select from step_claims claim where claim.runner_id = runner.runner_id);
+        and not exists (select from claim_batches batch where batch.runner_id = runner.runner_id);
     -- Not while a batch was not enough for what is due: that is more urgent.
     if not v_lost and coalesce(_next_due() > v_now, true) then
         perform _purge_due();

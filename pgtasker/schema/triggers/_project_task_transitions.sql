@@ -66,6 +66,7 @@ begin
             and log.sort_key + 0 = entered.sort_key - 1;
     end if;
     if v_is_decision then
+        -- No `exists`: planned while the tables are empty, it would read all steps from then on.
         perform _refuse(
             format('task %s cannot be %s', entered.task_id, entered.to_state),
             case entered.to_state
@@ -80,15 +81,17 @@ begin
         where entered.to_state in ('complete', 'error', 'pending')
             and entered.from_state <> entered.to_state
             and case entered.to_state
-                when 'complete' then exists (
-                    select
+                when 'complete' then (
+                    select true
                     from workflow_steps step
                     where step.task_id = entered.task_id and not step.processed
+                    limit 1
                 )
-                when 'pending' then entered.from_state = 'in_progress' and exists (
-                    select
+                when 'pending' then entered.from_state = 'in_progress' and (
+                    select true
                     from workflow_steps step
                     where step.task_id = entered.task_id and step.in_process
+                    limit 1
                 )
                 else not _task_is_open(entered.task_id) or _task_can_go_on(entered.task_id)
             end;

@@ -8,6 +8,12 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
+set enable_hashjoin = off
+set enable_nestloop = on
+set enable_mergejoin = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 begin
     if not exists (
@@ -50,10 +56,14 @@ begin
     order by step.workflow_step_id;
 
     delete from step_queue waiting
-    using entered
-    join workflow_steps step on step.task_id = entered.task_id
-    where waiting.workflow_step_id = step.workflow_step_id
-        and (entered.paused or _task_is_complete(entered.to_state));
+    where waiting.workflow_step_id = any (
+        array(
+            select step.workflow_step_id
+            from entered
+            join workflow_steps step on step.task_id = entered.task_id
+            where entered.paused or _task_is_complete(entered.to_state)
+        )
+    );
 
     perform _enqueue(array_agg(step.workflow_step_id order by step.workflow_step_id))
     from entered

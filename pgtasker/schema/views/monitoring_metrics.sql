@@ -45,11 +45,10 @@ held as (
         count(*) as steps,
         count(*) filter (where fleet.state = 'lost' or claim.timeout_at <= now.at) as stalled,
         count(*) filter (where fleet.suspected_at is not null) as at_risk
-    from step_claims claim
+    from _held_claims claim
     cross join now
     join fleet on fleet.runner_id = claim.runner_id
-    join workflow_steps step on step.workflow_step_id = claim.workflow_step_id
-    join named_steps named_step on named_step.named_step_id = step.named_step_id
+    join named_steps named_step on named_step.named_step_id = claim.named_step_id
     group by named_step.queue
 ),
 queue as (
