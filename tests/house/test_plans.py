@@ -337,6 +337,7 @@ class Worker:
             ("claim again", lambda: claim),
             ("complete", lambda: f"complete_step({self.held().ids})"),
             ("claim another", lambda: claim),
+            ("extend", lambda: f"extend_step({self.held().ids}, timeout => '1 minute')"),
             ("fail", fail),
             ("retry", lambda: f"retry_step({failing})"),
             ("claim the retry", lambda: claim),
@@ -359,9 +360,15 @@ class Worker:
         return costs
 
 
-def test_what_was_planned_on_empty_tables_stays_right(database: Database):
-    """A session that is as old as the install reads no more when the tables have grown."""
+@pytest.mark.parametrize("when", ["", "vacuum", "analyze"])
+def test_what_was_planned_on_empty_tables_stays_right(database: Database, when: str):
+    """A session that is as old as the install reads no more when the tables have grown, also if
+    autovacuum comes while they are empty, or hold little."""
+    if when:
+        database.connect("autovacuum").run(when)
     worker = Worker(database.main)
+    if when:
+        database.connect("autovacuum").run(when)
     small = [worker.costs() for _ in range(2)][-1]
     # By their own session, and by nothing that would have plans made anew.
     other = Worker(database.connect("other"), "theirs")

@@ -346,6 +346,8 @@ class EngineMachine(RuleBasedStateMachine):
 
         def expected() -> tuple[set[int], list[Step], list[Step]]:
             self.model.live(runner)
+            if batch and max_steps:
+                self.model.promote()  # goes before what the batch is about to free
             lost, freed = self.model.report(batch, claims=max_steps > 0)
             return lost, freed, self.model.claimable(runner) if max_steps else []
 

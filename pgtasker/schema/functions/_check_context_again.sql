@@ -19,10 +19,14 @@ declare
     v_step_ids bigint[] := array(
         select step.workflow_step_id
         from workflow_steps step
-        join workflow_step_transitions before
-            on before.workflow_step_id = step.workflow_step_id
-            and before.sort_key = step.transition_count - 1
-        where step.task_id = _check_context_again.task_id and _is_unfit(before)
+        cross join lateral (
+            select before as transition
+            from workflow_step_transitions before
+            where before.workflow_step_id = step.workflow_step_id
+                and before.sort_key = step.transition_count - 1
+            offset 0
+        ) earlier
+        where step.task_id = _check_context_again.task_id and _is_unfit(earlier.transition)
     );
 begin
     if v_step_ids = '{}' then

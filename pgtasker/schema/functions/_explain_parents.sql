@@ -21,7 +21,12 @@ begin
         union
         select edge.parent_step_id
         from ancestor
-        join workflow_step_edges edge on edge.child_step_id = ancestor.workflow_step_id
+        cross join lateral (
+            select found.parent_step_id
+            from workflow_step_edges found
+            where found.child_step_id = ancestor.workflow_step_id
+            offset 0
+        ) edge
     ),
     open_ancestor as (
         select
@@ -36,7 +41,12 @@ begin
                     and edge.child_step_id = step.workflow_step_id
             ) as is_parent
         from ancestor
-        join workflow_steps other on other.workflow_step_id = ancestor.workflow_step_id
+        cross join lateral (
+            select found.workflow_step_id, found.named_step_id, found.state, found.due_at
+            from workflow_steps found
+            where found.workflow_step_id = ancestor.workflow_step_id
+            offset 0
+        ) other
         join named_steps named_step on named_step.named_step_id = other.named_step_id
         where not _step_satisfies_children(other.state)
     )

@@ -1,6 +1,7 @@
 -- _lock_reported: the first half of the lock order for a report of attempts, see _lock_steps; and
 -- what is seen under these locks. freed: the steps that wait for nothing but what completes, with
--- their tasks and names; are_held: all of it completes under the claims that are held.
+-- their tasks and names; are_held: all of it completes under the claims that are held. `+ 0` is for
+-- the plan, see _project_step_transitions.
 
 create function _lock_reported(
     step_ids bigint[],
@@ -24,10 +25,10 @@ set jit = off
 as $$
 begin
     with freeing as materialized (
-        select edge.child_step_id, count(*) as parents
+        select edge.child_step_id + 0 as child_step_id, count(*) as parents
         from workflow_step_edges edge
         where edge.parent_step_id = any (_lock_reported.completed_ids)
-        group by edge.child_step_id
+        group by edge.child_step_id + 0
     ),
     locked as (
         select

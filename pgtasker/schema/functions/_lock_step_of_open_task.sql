@@ -7,6 +7,7 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
     v_step workflow_steps := _lock_step(_lock_step_of_open_task.workflow_step_id);

@@ -54,9 +54,13 @@ begin
             ) filter (where step.state = 'error') as error
         from workflow_steps step
         join named_steps named_step on named_step.named_step_id = step.named_step_id
-        join workflow_step_transitions finish
-            on finish.workflow_step_id = step.workflow_step_id
-            and finish.sort_key = step.transition_count
+        cross join lateral (
+            select latest.results, latest.error
+            from workflow_step_transitions latest
+            where latest.workflow_step_id = step.workflow_step_id
+                and latest.sort_key = step.transition_count
+            offset 0
+        ) finish
         where step.task_id = listed.task_id
     ) outcome
     where listed.task_id = get_task.task_id;

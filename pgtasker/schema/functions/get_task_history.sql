@@ -78,7 +78,12 @@ begin
             log.metadata
         from workflow_steps step
         join named_steps named_step on named_step.named_step_id = step.named_step_id
-        join workflow_step_transitions log on log.workflow_step_id = step.workflow_step_id
+        cross join lateral (
+            select entered.*
+            from workflow_step_transitions entered
+            where entered.workflow_step_id = step.workflow_step_id
+            offset 0
+        ) log
         left join runners runner on runner.runner_id = log.runner_id
         where step.task_id = get_task_history.task_id
     ) as entry (

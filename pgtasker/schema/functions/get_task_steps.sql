@@ -40,7 +40,12 @@ begin
         array(
             select parent_name.name
             from workflow_step_edges edge
-            join workflow_steps parent on parent.workflow_step_id = edge.parent_step_id
+            cross join lateral (
+                select found.named_step_id
+                from workflow_steps found
+                where found.workflow_step_id = edge.parent_step_id
+                offset 0
+            ) parent
             join named_steps parent_name on parent_name.named_step_id = parent.named_step_id
             where edge.child_step_id = step.workflow_step_id
             order by parent_name.position
@@ -58,9 +63,13 @@ begin
     from workflow_steps step
     join tasks task on task.task_id = step.task_id
     join named_steps named_step on named_step.named_step_id = step.named_step_id
-    left join workflow_step_transitions latest
-        on latest.workflow_step_id = step.workflow_step_id
-        and latest.sort_key = step.transition_count
+    left join lateral (
+        select last.results, last.created_at
+        from workflow_step_transitions last
+        where last.workflow_step_id = step.workflow_step_id
+            and last.sort_key = step.transition_count
+        offset 0
+    ) latest on true
     left join lateral (
         select failed.error
         from workflow_step_transitions failed

@@ -7,6 +7,7 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 declare
     v_task tasks := _lock_task(new.task_id);

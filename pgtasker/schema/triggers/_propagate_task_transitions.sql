@@ -1,6 +1,9 @@
 -- _propagate_task_transitions: what follows for the steps of a task: cancelling cancels them,
 -- pausing takes them off the queue, resuming puts them back, and a task that goes from error to
 -- pending with nothing to run starts a new round of every failed step.
+--
+-- Steps are looked up task by task: any other way is a scan of all of them, which costs as much
+-- while the tables are small, and its plan would outlive that.
 
 create function _propagate_task_transitions()
 returns trigger
@@ -41,7 +44,12 @@ begin
         entered.actor,
         entered.reason
     from entered
-    join workflow_steps step on step.task_id = entered.task_id
+    cross join lateral (
+        select found.*
+        from workflow_steps found
+        where found.task_id = entered.task_id
+        offset 0
+    ) step
     cross join lateral (
         select case
             when entered.to_state = 'cancelled' and not step.processed then 'cancelled'
@@ -60,14 +68,24 @@ begin
         array(
             select step.workflow_step_id
             from entered
-            join workflow_steps step on step.task_id = entered.task_id
+            cross join lateral (
+                select found.workflow_step_id
+                from workflow_steps found
+                where found.task_id = entered.task_id
+                offset 0
+            ) step
             where entered.paused or _task_is_complete(entered.to_state)
         )
     );
 
     perform _enqueue(array_agg(step.workflow_step_id order by step.workflow_step_id))
     from entered
-    join workflow_steps step on step.task_id = entered.task_id
+    cross join lateral (
+        select found.*
+        from workflow_steps found
+        where found.task_id = entered.task_id
+        offset 0
+    ) step
     where entered.to_state = entered.from_state
         and not entered.paused
         and step.state in ('pending', 'error');
