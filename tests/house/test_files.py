@@ -15,6 +15,18 @@ from .source import APART, MANIFEST, SCHEMA, Source, fixes_search_path, manifest
 SOURCES = [pytest.param(source, id=source.name) for source in sources()]
 every_file = pytest.mark.parametrize("source", SOURCES)
 
+GROWING = (
+    "tasks|workflow_steps|workflow_step_edges|workflow_step_transitions|task_transitions|step_queue"
+)
+READ_ALL = {
+    "_derived_readiness",
+    "get_analytics_metrics",
+    "get_slowest_steps",
+    "get_slowest_tasks",
+    "get_system_health_counts",
+    "list_queues",
+}
+
 
 def test_the_manifest_names_every_file_once():
     """A file that is in no manifest is installed nowhere."""
@@ -86,6 +98,17 @@ def test_a_function_states_its_volatility_and_pins_its_search_path(source: Sourc
             assert fixes_search_path(function), function.name
         else:
             assert not function.sets, function.name
+
+
+@every_file
+def test_a_function_that_looks_up_what_grows_never_reads_all_of_it(source: Source):
+    """A plan that was made while the table was small reads it from end to end ever after."""
+    for function in source.functions:
+        reads = re.search(rf"\b(from|join|update) ({GROWING})\b", function.body or "")
+        settings = {one.name for one in function.sets}
+        assert "enable_seqscan" in settings or not reads or function.name in READ_ALL, (
+            f"{function.name} wants `set enable_seqscan = off`"
+        )
 
 
 @every_file

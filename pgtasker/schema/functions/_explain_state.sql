@@ -5,6 +5,7 @@ returns table (reason text, explanation text, details jsonb)
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan = off
 as $$
 declare
     v_latest workflow_step_transitions;

@@ -10,6 +10,9 @@ returns table (reason text, explanation text, details jsonb)
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
 as $$
 declare
     v_due_at timestamptz := greatest(step.due_at, task.run_at);
@@ -69,10 +72,15 @@ begin
                     (
                         select count(*)
                         from step_queue own
-                        join step_queue before
-                            on before.queue = own.queue
-                            and before.due_at is null
-                            and (-before.priority, before.position) < (-own.priority, own.position)
+                        cross join lateral (
+                            select
+                            from step_queue other
+                            where other.queue = own.queue
+                                and other.due_at is null
+                                and (-other.priority, other.position)
+                                < (-own.priority, own.position)
+                            offset 0
+                        ) before
                         where own.workflow_step_id = step.workflow_step_id
                     )
                 ),

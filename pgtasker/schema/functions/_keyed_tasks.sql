@@ -11,6 +11,7 @@ returns bigint[]
 language plpgsql
 volatile
 set search_path from current
+set enable_seqscan = off
 as $$
 declare
     v_key text;

@@ -5,6 +5,7 @@ returns void
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan = off
 as $$
 begin
     perform _require('task_id', _require_task.task_id is not null);

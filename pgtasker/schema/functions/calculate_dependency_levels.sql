@@ -8,6 +8,7 @@ returns table (workflow_step_id bigint, name text, dependency_level integer)
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan = off
 as $$
 begin
     perform _require_task(calculate_dependency_levels.task_id);

@@ -8,6 +8,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set enable_seqscan = off
 as $$
 declare
     v_task tasks := _lock_task(retry_task.task_id);
