@@ -71,7 +71,7 @@ create table workflow_steps (
             '{pending, in_progress, complete, error, cancelled, skipped, resolved_manually}'
         )
     )
-) with (fillfactor = 50);
+) with (fillfactor = 40);
 
 create unique index workflow_steps_task on workflow_steps (task_id, workflow_step_id);
 

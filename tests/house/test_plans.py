@@ -106,12 +106,14 @@ class Reader:
         return Plan(list(_nodes(top)), pages, round(top["Actual Rows"]))
 
     def cost(self, call: str) -> int:
-        """Pages that a call touches, and rows of large tables that sequential scans read in it."""
+        """Pages that a call touches, rows of large tables that sequential scans read in it, and all
+        rows of named_steps, whose pages hold many."""
         with self.db.conn.transaction():
             before = self._counters()
             pages = self.explain(call).pages
             after = self._counters()
-        return pages + sum(after[table][1] - before[table][1] for table in TABLES)
+        scanned = sum(after[table][1] - before[table][1] for table in TABLES)
+        return pages + scanned + after["named_steps"][0] - before["named_steps"][0]
 
     def reads(self, call: str) -> tuple[Counter[str], Counter[str]]:
         """What a call reads, also inside of functions: rows of each table, and rows of each table
@@ -381,6 +383,7 @@ def test_what_was_planned_on_empty_tables_stays_right(database: Database, when: 
     for call in other.work_off(500):
         other.db.run(f"select * from {call}")
     other.db.run("select create_tasks('theirs', array_fill('{}'::jsonb, array[%s]))", 10 * ACTIVE)
+    other.db.define(" ".join(f"s{number}" for number in range(LONG)), name="of_many_steps")
     large = [worker.costs() for _ in range(2)][-1]  # not what is counted or looked for but once
     # Indexes are a level deeper: until PostgreSQL 17 that is a page more for each look-up.
     grown = {

@@ -35,13 +35,18 @@ begin
         from workflow_step_edges found
         where found.child_step_id = any (_claimed_steps.step_ids)
     ),
+    parent as materialized (
+        select found.workflow_step_id, found.named_step_id, found.transition_count
+        from workflow_steps found
+        where found.workflow_step_id = any (array(select edge.parent_step_id from edge))
+    ),
     parents as (
         select edge.child_step_id, json_object_agg(parent_step.name, finish.results) as results
         from edge
-        join workflow_steps parent
-            on parent.workflow_step_id = any (array(select edge.parent_step_id from edge))
-            and parent.workflow_step_id + 0 = edge.parent_step_id
-        join named_steps parent_step on parent_step.named_step_id = parent.named_step_id
+        join parent on parent.workflow_step_id = edge.parent_step_id
+        join named_steps parent_step
+            on parent_step.named_step_id = any (array(select parent.named_step_id from parent))
+            and parent_step.named_step_id + 0 = parent.named_step_id
         cross join lateral (
             select found.results
             from workflow_step_transitions found
