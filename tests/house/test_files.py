@@ -17,12 +17,14 @@ every_file = pytest.mark.parametrize("source", SOURCES)
 
 GROWING = (
     "tasks|workflow_steps|workflow_step_edges|workflow_step_transitions|task_transitions|step_queue"
+    "|named_steps"
 )
 READ_ALL = {
     "_derived_readiness",
     "get_analytics_metrics",
     "get_slowest_steps",
     "get_slowest_tasks",
+    "get_step_statistics",
     "get_system_health_counts",
     "list_queues",
 }

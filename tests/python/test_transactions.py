@@ -334,10 +334,18 @@ def test_a_runner_that_stops_undoes_what_is_not_finished(field: Field, kind: str
 
 def test_a_heartbeat_decides_nothing_while_the_commit_does(field: Field, kind: str):
     """That the claim is held no longer may be the commit's own doing."""
-    ended = threading.Event()
+    locked, ended = threading.Event(), threading.Event()
+
+    def end_in_thread(*_: Any) -> None:
+        locked.wait(PATIENCE)
+        ended.set()
+
+    async def end_in_coroutine(*_: Any) -> None:
+        await field.until(locked.is_set)
+        ended.set()
 
     async def scenario() -> None:
-        flow = writing(kind, lambda *_: ended.set())
+        flow = writing(kind, end_in_coroutine if kind == "coroutine" else end_in_thread)
         await field.client.register(flow)
         task_id = await field.client.start(flow)
         other = field.database.connect("other")
@@ -348,6 +356,7 @@ def test_a_heartbeat_decides_nothing_while_the_commit_does(field: Field, kind: s
             lock = "select from workflow_steps where workflow_step_id = %s for update"
             await field.until(lambda: executions.open)
             other.run(lock, step.workflow_step_id)
+            locked.set()
             await field.until(ended.is_set)
             [claim_id] = executions.claims
             await field.until(lambda: executions._open[claim_id].attempt.is_deciding)

@@ -357,6 +357,7 @@ def test_no_runner_survives_a_supervisor_that_was_killed(empty_dsn: str, tmp_pat
     try:
         with Client(empty_dsn) as client:
             until(lambda: states(client) == ["live", "live"])
+            until(lambda: log.read_text().count("runner registered") == 2)  # they know it too
             process.kill()
             until(lambda: states(client) == ["deregistered", "deregistered"])
             pids = [runner.metadata["pid"] for runner in client.list_runners()]

@@ -5,6 +5,7 @@ returns void
 language plpgsql
 stable
 set search_path from current
+set enable_seqscan = off
 as $$
 declare
     v_unknown text;

@@ -24,8 +24,7 @@ begin
         return '[]';
     end if;
     with step as materialized (
-        select
-            found.workflow_step_id, found.claim_id, found.task_id, found.named_step_id,
+        select found.workflow_step_id, found.claim_id, found.task_id, found.named_step_id,
             found.attempts
         from workflow_steps found
         where found.workflow_step_id = any (_claimed_steps.step_ids)

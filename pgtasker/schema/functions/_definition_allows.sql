@@ -7,6 +7,7 @@ language plpgsql
 stable
 set search_path from current
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 begin
     return (

@@ -12,6 +12,7 @@ language plpgsql
 volatile
 set search_path from current
 set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
 as $$
 begin
     return (

@@ -11,6 +11,7 @@ returns void
 language plpgsql
 volatile
 set search_path from current
+set enable_seqscan = off
 as $$
 declare
     v_step workflow_steps := _lock_step_of_open_task(
