@@ -63,6 +63,13 @@ def cpu_of(process_id: int, *, with_ended: bool = False) -> float:
     return sum(map(int, fields[11 : 15 if with_ended else 13])) / TICKS if fields else 0.0
 
 
+def peak_memory(process_id: int) -> float:
+    """The most that a process has had in memory so far, in MB."""
+    status = Path(f"/proc/{process_id}/status").read_text()
+    [peak] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(peak.split()[1]) / 1000
+
+
 def server_cpu(conn: engine.Connection) -> float:
     """Those of all processes of the server, ended ones too; 0 if it is on another machine."""
     backend = _stat(conn.info.backend_pid)

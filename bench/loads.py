@@ -23,6 +23,7 @@ from bench.lines import BATCH, CLIENTS, scaled
 STEPS = 24_000  # of a usual load
 MANY = 50  # queues, priorities
 RUNNERS = 100
+WORKING = 3.0  # seconds that a runner works whose memory is measured
 COMMITS = "select xact_commit from pg_stat_database where datname = current_database()"
 TABLES = """
     select quote_ident(relname) from pg_class
@@ -119,21 +120,34 @@ def queues_and_priorities(dsn: str, size: float) -> list[Comparison]:
 
 def backlogs(dsn: str, size: float) -> list[Comparison]:
     """Single-step tasks alone, with many that are not due beside them, and with many before them
-    in the queue."""
+    in the queue; and what a runner has in memory that works on the first and on the last."""
     steps = scaled(STEPS, size)
     scheduled, ready = scaled(100_000, size), scaled(1_000_000, size)
     with engine.connect(dsn) as conn:
         creating.create(conn, "single", steps)
         usual = _rate(dsn)
+        creating.create(conn, "single", steps)
+        usual_memory = _peak_memory(dsn, size)
         creating.create(conn, "single", scheduled, delay="1 day")
         creating.create(conn, "single", steps)
         beside_scheduled = _rate(dsn, most=steps)
         creating.create(conn, "single", ready)
         deep = _rate(dsn, most=steps)
+        deep_memory = _peak_memory(dsn, size)
     return [
         Comparison(f"{scheduled:,} steps that are not due", "tasks/s", usual, beside_scheduled),
         Comparison(f"{ready:,} steps that are ready", "tasks/s", usual, deep),
+        Comparison(
+            f"{ready:,} steps that are ready", "runner at work, MB", usual_memory, deep_memory
+        ),
     ]
+
+
+def _peak_memory(dsn: str, size: float) -> float:
+    """The most that a runner has in memory which works for a while, in MB."""
+    with runners.running(dsn, concurrency=lines.CONCURRENCY) as crew:
+        time.sleep(max(0.5, WORKING * size))
+        return max(map(fleet.peak_memory, crew.process_ids))
 
 
 def settings(dsn: str, size: float) -> list[Comparison]:

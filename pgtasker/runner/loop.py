@@ -7,17 +7,18 @@ cancelled, and for a thread that was handed to the loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
+LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 
 PATIENCE = 1.0  # seconds for what is cancelled at the end
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
+def run(main: Coroutine[Any, Any, T], loop_factory: LoopFactory | None = None) -> T:
     """Run a coroutine in an event loop of its own, cancel what is left there, and wait briefly."""
-    loop = asyncio.new_event_loop()
+    loop = (loop_factory or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(main)

@@ -129,8 +129,11 @@ class Runner:
         self._work = Work(self._shared)
         self._pulse = Pulse(self._log, self._shared.executions.attempt_of)
 
-    def run_forever(self) -> None:
-        """Run in an event loop of its own, until SIGTERM or SIGINT; a second one hurries."""
+    def run_forever(self, *, loop_factory: loop.LoopFactory | None = None) -> None:
+        """Run in an event loop of its own, until SIGTERM or SIGINT; a second one hurries.
+
+        `loop_factory` makes that loop, for example `uvloop.new_event_loop`; else asyncio does.
+        """
 
         async def main() -> None:
             running = asyncio.get_running_loop()
@@ -144,7 +147,7 @@ class Runner:
                 for number in signals:
                     running.remove_signal_handler(number)
 
-        loop.run(main())
+        loop.run(main(), loop_factory)
 
     def stop(self) -> None:
         """Claim no more, let what runs finish within the grace period, release the rest, end.

@@ -33,9 +33,14 @@ def line_to_supervisor() -> socket.socket | None:
     return line
 
 
-def run_supervised(runner: Runner, line: socket.socket, grace: float) -> None:
+def run_supervised(
+    runner: Runner,
+    line: socket.socket,
+    grace: float,
+    loop_factory: loop.LoopFactory | None = None,
+) -> None:
     """Run until the supervisor says `stop` or is gone, or a signal comes."""
-    loop.run(_Supervised(runner, line, grace).run())
+    loop.run(_Supervised(runner, line, grace).run(), loop_factory)
 
 
 class _Supervised:

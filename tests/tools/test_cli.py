@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
-from pgtasker import installer
+from pgtasker import Client, installer
 from pgtasker.cli import main
 from pgtasker.cli.output import seconds
 
@@ -566,6 +566,62 @@ def test_a_runner_ends_without_looking_for_garbage_in_what_is_not_the_applicatio
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "journal.txt").read_text() == "frozen: True"
+
+
+LOOPS = """\
+import asyncio
+from pgtasker import Workflow
+
+loops = Workflow("loops", namespace="t")
+
+@loops.step
+async def on_the_loop():
+    return type(asyncio.get_running_loop()).__module__
+
+@loops.step
+def in_a_thread(on_the_loop):
+    return on_the_loop
+
+@loops.step(executor="process")
+def in_a_process(in_a_thread):
+    return in_a_thread
+"""
+
+
+def run_loops(pgtasker: Command, place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, beside the module."""
+    (place / "cli_loops.py").write_text(LOOPS)
+    return subprocess.run(
+        [sys.executable, "-m", "pgtasker", *arguments],
+        cwd=place,
+        env={**os.environ, "PGTASKER_DSN": pgtasker.dsn, "PYTHONPATH": str(place)},
+        capture_output=True,
+        text=True,
+    )
+
+
+ON_UVLOOP = ["run", "cli_loops.py", "--coordination", "once", "--event-loop", "uvloop"]
+
+
+@pytest.mark.parametrize("options", [[], ["--processes", "2"]], ids=["alone", "supervised"])
+def test_the_event_loop_of_a_runner_may_be_uvloop(
+    pgtasker: Command, tmp_path: Path, options: list[str]
+) -> None:
+    """Coroutines, threads and processes work on it, also under a supervisor."""
+    for arguments in (["register", "cli_loops.py"], ["start", "t/loops"], [*ON_UVLOOP, *options]):
+        done = run_loops(pgtasker, tmp_path, *arguments)
+        assert done.returncode == 0, done.stderr
+    with Client(pgtasker.dsn) as client:
+        [listed] = client.list_tasks()
+        assert client.get_task(listed.task_id).results == {"in_a_process": "uvloop"}
+
+
+def test_that_uvloop_is_not_installed_is_said(pgtasker: Command, tmp_path: Path) -> None:
+    """With what to install."""
+    (tmp_path / "uvloop.py").write_text("raise ImportError")
+    done = run_loops(pgtasker, tmp_path, *ON_UVLOOP)
+    assert done.returncode == 2
+    assert "pip install 'pgtasker[uvloop]', or leave --event-loop out" in done.stderr
 
 
 def test_the_demo_runs_to_its_end(pgtasker: Command, tmp_path: Path) -> None:
