@@ -188,7 +188,7 @@ class Options:
     "--event-loop",
     type=click.Choice(["asyncio", "uvloop"]),
     default="asyncio",
-    help="What schedules coroutines; uvloop is quicker and an extra, pgtasker[uvloop].",
+    help="What schedules coroutines; uvloop is an extra, pgtasker[uvloop].",
 )
 @click.option(
     "--log-format",

@@ -129,7 +129,9 @@ class Runner:
         self._work = Work(self._shared)
         self._pulse = Pulse(self._log, self._shared.executions.attempt_of)
 
-    def run_forever(self, *, loop_factory: loop.LoopFactory | None = None) -> None:
+    def run_forever(
+        self, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    ) -> None:
         """Run in an event loop of its own, until SIGTERM or SIGINT; a second one hurries.
 
         `loop_factory` makes that loop, for example `uvloop.new_event_loop`; else asyncio does.
