@@ -20,6 +20,7 @@ from bench import decisions, engine, lines, loads, targets
 from bench.loads import Comparison
 from bench.proof import require_consistency
 
+SETTINGS = {**targets.SETTINGS, "max_connections": "300"}  # two for each of a hundred runners
 LOADS = {
     "graphs": loads.graphs,
     "queues": loads.queues_and_priorities,
@@ -71,9 +72,9 @@ def main() -> None:
     given = parser.parse_args()
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)
     structlog.configure(wrapper_class=quiet)
-    private = engine.private_server(targets.SETTINGS)
+    private = engine.private_server(SETTINGS)
     with nullcontext(given.dsn) if given.dsn else private as server:
-        where = decisions.conditions(server, targets.RECORDED)
+        where = decisions.conditions(server, (*targets.RECORDED, "max_connections"))
         found = measure(server, given.only or list(LOADS), given.size)
     where["runs"] = f"sizes x {given.size:g}"
     print(document(where, found))
