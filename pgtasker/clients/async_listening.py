@@ -63,8 +63,6 @@ class AsyncListening:
         try:
             told = self._told
             connection.add_notify_handler(lambda notice: told.add(notice.payload))
-            # A watch that a crash loses is asked for again: no flush holds up what it waits for.
-            await connection.execute("set synchronous_commit = off")
             listen = surface.listen(self.channel)
             await surface.execute_async(connection, self._access.schema, listen)
         except BaseException:

@@ -63,8 +63,6 @@ class Listening:
         try:
             told = self._told
             connection.add_notify_handler(lambda notice: told.add(notice.payload))
-            # A watch that a crash loses is asked for again: no flush holds up what it waits for.
-            connection.execute("set synchronous_commit = off")
             listen = surface.listen(self.channel)
             surface.execute(connection, self._access.schema, listen)
         except BaseException:

@@ -57,7 +57,11 @@ def task_states(task_ids: Sequence[int]) -> Call[list[TaskState]]:
 
 
 def watch_tasks(task_ids: Sequence[int], channel: str) -> Call[list[TaskState]]:
-    """Ask for a notification when each comes to rest; answers as `task_states` does."""
+    """Ask for a notification when each comes to rest; answers as `task_states` does.
+
+    To be sent in a transaction of its own, which waits for no disk: a watch that a crash loses is
+    asked for again, and a flush would hold up what it waits for.
+    """
     return Call(
         SQL("""
             select
@@ -66,6 +70,7 @@ def watch_tasks(task_ids: Sequence[int], channel: str) -> Call[list[TaskState]]:
                 not {schema}.watch_task(task_id => task.task_id, channel => %(channel)s) as at_rest
             from {schema}.task_list as task
             where task.task_id = any (%(task_ids)s::bigint[])
+                and pg_catalog.set_config('synchronous_commit', 'off', true) = 'off'
         """),
         {"task_ids": list(task_ids), "channel": channel},
         all_of(TaskState),
