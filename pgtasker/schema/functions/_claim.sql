@@ -21,7 +21,6 @@ as $$
 declare
     v_step_ids bigint[] := started;
     v_taken bigint[];
-    v_is_short boolean;
     v_until timestamptz;
     v_dropped integer;
 begin
@@ -31,11 +30,10 @@ begin
             v_step_ids := started || _start_attempts(runner.runner_id, v_taken);
         end if;
     end if;
-    v_is_short := cardinality(v_step_ids) < max_steps;
     if v_step_ids = '{}' or runner.waiting_until is not null then
-        v_until := _mark_waiting(runner, v_is_short, v_step_ids = '{}' and not has_reported);
+        v_until := _mark_waiting(runner, v_step_ids = '{}', has_reported);
     end if;
-    if not v_is_short
+    if cardinality(v_step_ids) >= max_steps
         and exists (select from runners sleeper where sleeper.waiting_until is not null)
     then
         perform _wake(runner.queues, clock());

@@ -4,8 +4,8 @@
 -- released. leaves_some: the report will enqueue some of what it frees, or what comes back. If one
 -- of the claims is lost (are_held is false), nothing is kept: who knows what is freed then.
 --
--- A runner goes on with the tasks it has in hand. One claim in eight does not and puts them behind
--- what waits: long tasks never shut it out.
+-- A runner goes on with the tasks it has in hand. Where something waits, one claim in eight does not
+-- and puts them behind it: long tasks never shut it out.
 --
 -- As a rule nothing waits under a higher priority, which is seen without a look at what does wait.
 
@@ -39,7 +39,10 @@ declare
 begin
     step_ids := '{}'::bigint[];
     leaves_some := freed is not null or other_ids is not null;
-    if freed is null or not are_held or random() < 0.125 then
+    if freed is null
+        or not are_held
+        or (random() < 0.125 and exists (select from _ready_heads(_keep_freed.queues)))
+    then
         return;
     end if;
     select

@@ -1,8 +1,8 @@
--- _mark_waiting: a runner that got less than it asked for, and either holds nothing or looked in
--- vain with nothing to report, will sleep; until when, is noted. Any other runner is awake and is
--- back with its next outcome.
+-- _mark_waiting: a runner that got nothing, and either holds nothing or looked in vain with nothing
+-- to report, will sleep; until when, is noted. Any other runner is awake and is back with its next
+-- outcome. Of one that holds nothing, what it held is forgotten.
 
-create function _mark_waiting(runner runners, is_short boolean, is_idle boolean)
+create function _mark_waiting(runner runners, got_nothing boolean, has_reported boolean)
 returns timestamptz
 language plpgsql
 volatile
@@ -15,16 +15,21 @@ set enable_seqscan = off
 set jit = off
 as $$
 declare
+    v_sleeps boolean := got_nothing and not has_reported;
+    v_dropped integer;
     v_until timestamptz;
 begin
-    if is_short and (
-        is_idle
-        or not exists (
+    if got_nothing and has_reported then
+        v_sleeps := not exists (
             select
             from _held_claims claim
             where claim.runner_id = runner.runner_id
-        )
-    ) then
+        );
+        if v_sleeps then
+            v_dropped := _drop_ended_claims(array[runner.runner_id]);
+        end if;
+    end if;
+    if v_sleeps then
         v_until := least(_next_due(), clock() + _setting_interval('poll_interval'));
     end if;
     if v_until is not null or runner.waiting_until is not null then
