@@ -39,11 +39,13 @@ declare
 begin
     step_ids := '{}'::bigint[];
     leaves_some := freed is not null or other_ids is not null;
-    if freed is null
-        or not are_held
-        or (random() < 0.125 and exists (select from _ready_heads(_keep_freed.queues)))
-    then
+    if freed is null or not are_held then
         return;
+    end if;
+    if random() < 0.125 then
+        if exists (select from _ready_heads(_keep_freed.queues)) then
+            return;
+        end if;
     end if;
     select
         array_agg(candidate.workflow_step_id),
