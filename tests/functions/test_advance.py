@@ -362,6 +362,20 @@ def test_one_claim_in_eight_begins_with_what_waits(db: Session):
     assert names(advance(db, max_steps=5).claimed) == ["b"]
 
 
+def test_where_nothing_waits_every_claim_goes_on(db: Session):
+    """There is nobody to give way to, so what was freed never enters the queue."""
+    arrivals = "select last_value from step_queue_position"
+    db.run_with("a->b->c")
+    [a] = advance(db, max_steps=1).claimed
+    arrived = db.one(arrivals)
+    go_on(db, False)
+    [b] = advance(db, outcome(a), max_steps=1).claimed
+    assert (b["step_name"], db.one(arrivals)) == ("b", arrived)
+    db.run_with("x")
+    go_on(db, False)
+    assert names(advance(db, outcome(b), max_steps=1).claimed) == ["x"]
+
+
 def test_what_waits_is_reached_beside_a_long_task(db: Session):
     """Whatever the seed, within a few dozen steps."""
     db.run_with("->".join(f"s{number}" for number in range(150)))

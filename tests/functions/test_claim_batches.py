@@ -86,6 +86,33 @@ def test_a_busy_runner_tidies_up_behind_itself(db: Session):
     assert db.one("select count(*) from claim_batches") < 500
 
 
+def test_a_runner_that_goes_to_sleep_forgets_what_it_held(db: Session):
+    """With the report after which it holds nothing; while it holds something, all stays."""
+    one, two = begun(db, 2)
+    db.call("extend_step", **held(one), progress={"done": 1})
+    complete(db, one, most=2)
+    assert (db.column(LISTED), asleep(db)) == (ids([one, two]), False)
+    complete(db, two, most=2)
+    assert (db.column(LISTED), asleep(db)) == ([], True)
+    assert db.one("select count(*) from claim_extensions") == 0
+
+
+def asleep(db: Session) -> bool:
+    return db.one("select waiting_until is not null from runners where runner_id = %s", db.runner)
+
+
+def test_going_to_sleep_does_not_wait_for_who_tidies_up(database: Database):
+    """The batch is left to them, and the runner is woken for what comes all the same."""
+    db, other = database.main, database.connect("other")
+    (one,) = begun(db, 1)
+    other.begin()
+    other.run("select from claim_batches for update")
+    db.run("set lock_timeout = '1 s'")
+    complete(db, one, most=1)
+    other.commit()
+    assert (db.column(LISTED), asleep(db)) == (ids([one]), True)
+
+
 def test_a_step_that_is_claimed_again_is_held_once(db: Session):
     """It is listed in two batches, under two claims."""
     db.run_with("a")

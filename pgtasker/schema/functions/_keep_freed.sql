@@ -4,8 +4,8 @@
 -- released. leaves_some: the report will enqueue some of what it frees, or what comes back. If one
 -- of the claims is lost (are_held is false), nothing is kept: who knows what is freed then.
 --
--- A runner goes on with the tasks it has in hand. Where something waits, one claim in eight does not
--- and puts them behind it: long tasks never shut it out.
+-- A runner goes on with the tasks it has in hand. Where something waits, one claim in eight does
+-- not and puts them behind it: long tasks never shut it out.
 --
 -- As a rule nothing waits under a higher priority, which is seen without a look at what does wait.
 
