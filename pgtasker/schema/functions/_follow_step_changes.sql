@@ -11,6 +11,7 @@ set enable_hashjoin = on
 set enable_nestloop = off
 set enable_mergejoin = off
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
 declare
