@@ -135,6 +135,7 @@ revoke execute on function
     _outcome_problem,
     _refuse_outcomes,
     _check_outcomes,
+    _distinct_outcomes,
     _bounded_outcomes,
     _suspect_runners,
     _expire_runners,

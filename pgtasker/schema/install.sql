@@ -195,6 +195,7 @@
 \ir functions/_outcome_problem.sql
 \ir functions/_refuse_outcomes.sql
 \ir functions/_check_outcomes.sql
+\ir functions/_distinct_outcomes.sql
 \ir functions/_bounded_outcomes.sql
 \ir functions/advance_json.sql
 \ir functions/advance.sql

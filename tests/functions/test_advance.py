@@ -172,6 +172,16 @@ def test_a_claim_that_is_complete_and_failed_in_a_batch_is_complete(db: Session,
     assert names(claimed) == ["b"]
 
 
+def test_a_step_under_two_claims_in_a_batch_ends_under_the_one_that_is_held(db: Session):
+    """The other one is lost, also if it comes first, or twice."""
+    db.run_with("a->b")
+    [old] = advance(db).claimed
+    [new] = advance(db, outcome(old, "release")).claimed
+    go_on(db)
+    lost, claimed = advance(db, outcome(old), outcome(new), outcome(old, "release"))
+    assert (lost, names(claimed)) == ([old["claim_id"]], ["b"])
+
+
 def test_claims_that_are_swapped_are_lost_and_free_nothing(db: Session):
     """A claim counts for its own step alone."""
     task = db.run_with("a->c b->d")

@@ -1,12 +1,14 @@
 -- _check_outcomes: a batch is refused as a whole for what only a faulty runner sends. Answers which
--- steps it reports, which of them as complete, under which claims, and which not.
+-- steps it reports, which of them as complete, under which claims, and which not; and whether it
+-- repeats any of them.
 
 create function _check_outcomes(
     outcomes jsonb,
     out step_ids bigint[],
     out completed_ids bigint[],
     out completed_claims bigint[],
-    out other_ids bigint[]
+    out other_ids bigint[],
+    out repeats boolean
 )
 returns record
 language plpgsql
@@ -25,8 +27,9 @@ begin
                 where given.is_complete and given.step_id is not null
             ),
             array_agg(given.step_id) filter (where not given.is_complete),
+            count(distinct given.step_id) < count(*),
             bool_and(given.step_id is not null)
-        into step_ids, completed_ids, completed_claims, other_ids, v_is_sound
+        into step_ids, completed_ids, completed_claims, other_ids, repeats, v_is_sound
         from (
             select
                 case

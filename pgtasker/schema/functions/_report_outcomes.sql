@@ -2,8 +2,9 @@
 -- start of the steps that the runner goes on with (kept, see _keep_freed) and took from the queue.
 --
 -- The caller has the steps locked, and the children of completed ones: an outcome whose claim is no
--- longer held is lost, and the others count. lost: those claim_ids. Many that end together may be
--- whole batches of claims, which are dropped then; for few, _drop_ended_claims costs less.
+-- longer held is lost, and the others count; none is there twice, see _distinct_outcomes. lost:
+-- those claim_ids. Many that end together may be whole batches of claims, which are dropped then;
+-- for few, _drop_ended_claims costs less.
 
 create function _report_outcomes(
     outcomes jsonb,
@@ -32,26 +33,31 @@ declare
     v_begun integer;
     v_dropped integer;
 begin
-    with ended as (
-        select distinct on (step.workflow_step_id)
-            step.workflow_step_id, step.runner_id, step.claim_id, step.transition_count, step.state,
+    with logged as (
+        insert into workflow_step_transitions (
+            workflow_step_id, created_at, runner_id, claim_id, ready_at, sort_key, from_state,
+            to_state, attempts, attempt_counts, due_at, backoff_request_seconds, results, error
+        )
+        select
+            step.workflow_step_id, v_now, step.runner_id, step.claim_id, null,
+            step.transition_count + 1, step.state,
             case reported.outcome
                 when 'complete' then 'complete'
                 when 'fail' then 'error'
                 else 'pending'
-            end as to_state,
-            step.attempts - case reported.outcome when 'release' then 1 else 0 end as attempts,
-            reported.outcome <> 'release' as attempt_counts,
+            end,
+            step.attempts - case reported.outcome when 'release' then 1 else 0 end,
+            reported.outcome <> 'release',
             case reported.outcome
                 when 'release' then v_now + make_interval(secs => nullif(reported.delay, 0))
                 when 'fail' then v_now + _retry_delay(
                     step.named_step_id, step.attempts, coalesce(reported.retryable, true),
                     reported.retry_after
                 )
-            end as due_at,
-            case when reported.outcome = 'fail' then reported.retry_after end as retry_after,
-            case when reported.outcome = 'complete' then reported.results end as results,
-            case when reported.outcome = 'fail' then reported.error end as error
+            end,
+            case when reported.outcome = 'fail' then reported.retry_after end,
+            case when reported.outcome = 'complete' then reported.results end,
+            case when reported.outcome = 'fail' then reported.error end
         from jsonb_to_recordset(_report_outcomes.outcomes) as reported (
             workflow_step_id bigint,
             claim_id bigint,
@@ -66,18 +72,6 @@ begin
             on step.workflow_step_id = any (_report_outcomes.step_ids)
             and step.workflow_step_id + 0 = reported.workflow_step_id
             and step.claim_id = reported.claim_id
-        order by step.workflow_step_id, reported.outcome
-    ),
-    logged as (
-        insert into workflow_step_transitions (
-            workflow_step_id, created_at, runner_id, claim_id, ready_at, sort_key, from_state,
-            to_state, attempts, attempt_counts, due_at, backoff_request_seconds, results, error
-        )
-        select
-            ended.workflow_step_id, v_now, ended.runner_id, ended.claim_id, null,
-            ended.transition_count + 1, ended.state, ended.to_state, ended.attempts,
-            ended.attempt_counts, ended.due_at, ended.retry_after, ended.results, ended.error
-        from ended
         union all
         select
             step.workflow_step_id, v_now, _report_outcomes.runner_id, nextval('claim_id'),

@@ -41,6 +41,10 @@ begin
     if v_reports then
         v_outcomes := _bounded_outcomes(advance_json.outcomes);
         v_reported := _check_outcomes(v_outcomes);
+        if v_reported.repeats then
+            v_outcomes := _distinct_outcomes(v_outcomes);
+            v_reported := _check_outcomes(v_outcomes);
+        end if;
         v_freeing := _lock_reported(
             v_reported.step_ids, v_reported.completed_ids, v_reported.completed_claims
         );
