@@ -4,8 +4,8 @@ Responsible for the rows and their targets, for how often and where each line ru
 command line. What a line does is left to lines.py and weather.py, how it reads to
 targets_report.py.
 
-Without `--quick`, each line runs in pairs: in an install of its own, and in one with a million
-finished tasks. Everything happens in one run, between two looks at what a bare table can do.
+Without `--quick`, each line runs in pairs: in a new install, and in one with a million finished
+tasks. Everything happens in one run, between two looks at what a bare table can do.
 """
 
 from __future__ import annotations
@@ -104,33 +104,35 @@ ROWS = (
 def measure(
     server: str, chosen: Sequence[Line], size: float, runs: int, asked: history.History
 ) -> list[Measured]:
-    """Run each line so often, in an install of its own and beside the history in turn."""
-    found = []
+    """Run all lines, and all again: a slow minute of the machine is never all that a line sees."""
+    found = [Measured(line.name) for line in chosen]
     with ExitStack() as stack:
         beside = stack.enter_context(_with_history(server, asked)) if asked.finished else None
-        for line in chosen:
-            found.append(_measure(server, line, size, 1 if line.once else runs, beside))
-            _say(f"{line.name}: {_shown(found[-1])}")
+        for number in range(runs):
+            for line, measured in zip(chosen, found, strict=True):
+                if not (measured.trouble or (line.once and number)):
+                    _measure(server, line, size, number, beside, measured)
+                    _say(f"{number + 1} of {runs}, {line.name}: {_shown(measured)}")
     return found
 
 
-def _measure(server: str, line: Line, size: float, runs: int, beside: str | None) -> Measured:
-    measured = Measured(line.name)
-    with engine.install(server) as dsn:
-        lines.prepare(dsn)
-        sides = [(dsn, measured.runs)]
-        if beside and line.beside_history:
-            sides.append((beside, measured.with_history))
-        try:
-            for number in range(runs):
-                for where, kept in sides if number % 2 == 0 else reversed(sides):
-                    _caught_up(where)
-                    kept.append(line.measure(where, size))
+def _measure(
+    server: str, line: Line, size: float, number: int, beside: str | None, measured: Measured
+) -> None:
+    """Run a line in a new install and, by turns before or after that, beside the history."""
+    try:
+        with engine.install(server) as dsn:
+            lines.prepare(dsn)
+            sides = [(dsn, measured.runs)]
+            if beside and line.beside_history:
+                sides.append((beside, measured.with_history))
+            for where, kept in sides if number % 2 == 0 else reversed(sides):
+                _caught_up(where)
+                kept.append(line.measure(where, size))
             with engine.connect(dsn) as conn:
                 require_consistency(conn)
-        except Exception as error:  # noqa: BLE001 - it becomes part of the table
-            measured.trouble = f"{type(error).__name__}: {error}"
-    return measured
+    except Exception as error:  # noqa: BLE001 - it becomes part of the table
+        measured.trouble = f"{type(error).__name__}: {error}"
 
 
 def _caught_up(dsn: str) -> None:
@@ -160,10 +162,7 @@ def _with_history(server: str, asked: history.History) -> Iterator[str]:
 def _shown(measured: Measured) -> str:
     if measured.trouble:
         return measured.trouble
-    return ", ".join(
-        f"{what} {statistics.median(run[what] for run in measured.runs):,.4g}"
-        for what in measured.runs[0]
-    )
+    return ", ".join(f"{what} {value:,.4g}" for what, value in measured.runs[-1].items())
 
 
 def _say(what: str) -> None:

@@ -18,9 +18,10 @@ LEAST = 0.10  # what a history may cost
 EXPLANATION = """\
 A default install with all triggers, guards and grants, contexts of 200 bytes, results of 100.
 Server and clients share the machine. After each run the log is counted: every task complete, two
-rows for each task and step. After each line `check_consistency()` finds nothing. A target that was
-missed is **bold**; the range is that of the runs. With the history: the median of the ratios of
-pairs of runs, one in the database with the history, one in an install of its own."""
+rows for each task and step. After each run `check_consistency()` finds nothing. The lines run one
+after the other, then all of them again. A target that was missed is **bold**; the range is that of
+the runs. With the history: the median of the ratios of pairs of runs, one in the database with the
+history, one in an install of its own."""
 
 
 def document(
