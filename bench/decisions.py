@@ -70,6 +70,17 @@ PLANNED_ANEW = """
     end $$;
 """
 
+BITMAPS = """
+    do $$ declare function regprocedure; begin
+        for function in
+            select oid from pg_proc
+            where proconfig @> '{enable_hashjoin=on, enable_bitmapscan=off}'
+        loop
+            execute format('alter function %s set enable_bitmapscan = on', function);
+        end loop;
+    end $$;
+"""
+
 THROUGH_THE_QUEUE = """
     create or replace function _keep_freed(
         queues text[],
@@ -425,7 +436,7 @@ def views_read_what_is_kept(server: str, size: float) -> list[Figure]:
 
 def by_the_batch(server: str, size: float) -> list[Figure]:
     """Steps of a batch found by one pass over the index against one look-up for each; and calls
-    whose statements were planned once against the planner's own choice."""
+    whose statements were planned once against the planner's own choice, and with bitmaps."""
     calls, tasks = scaled(200, size), scaled(2000, size)
     rounds = scaled(400, size)
 
@@ -465,7 +476,11 @@ def by_the_batch(server: str, size: float) -> list[Figure]:
         select count(step.task_id) from workflow_steps step
         where step.workflow_step_id = any ({hundred})
     """
-    with engine.install(server) as dsn, engine.install(server, PLANNED_ANEW) as other:
+    with (
+        engine.install(server) as dsn,
+        engine.install(server, PLANNED_ANEW) as anew,
+        engine.install(server, BITMAPS) as bitmaps,
+    ):
         with engine.connect(dsn) as conn:
             engine.create(conn, "linear", 200)
             conn.execute("set enable_seqscan = off")
@@ -476,10 +491,9 @@ def by_the_batch(server: str, size: float) -> list[Figure]:
                 partial(look_up, conn, at_once),
                 partial(look_up, conn, one_by_one),
             )
-        planned = compare(
-            "0009", "planned anew", size, partial(calling, dsn), partial(calling, other)
-        )
-    return found + planned
+        for name, other in (("planned anew", anew), ("bitmaps", bitmaps)):
+            found += compare("0009", name, size, partial(calling, dsn), partial(calling, other))
+    return found
 
 
 def answer_in_json(server: str, size: float) -> list[Figure]:

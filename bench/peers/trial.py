@@ -27,7 +27,7 @@ from bench.peers.environments import Peer
 
 DRIVERS = Path(__file__).parent / "drive"
 ROOT = Path(__file__).parents[2]
-DATABASE = "pgtasker_bench_peer"
+DATABASE = f"pgtasker_bench_peer_{os.getpid()}"  # two may run on one server
 WORKERS = 2
 WARM_UP = 3.0  # seconds an idle worker is given
 PATIENCE = 120.0  # seconds for all that was started
