@@ -35,6 +35,10 @@ def tidy(db: Session) -> None:
     db.call("heartbeat", runner_id=db.runner)
 
 
+def asleep(db: Session) -> bool:
+    return db.one("select waiting_until is not null from runners where runner_id = %s", db.runner)
+
+
 def ids(claimed: list[Row]) -> list[int]:
     return [one.claim_id for one in claimed]
 
@@ -95,10 +99,6 @@ def test_a_runner_that_goes_to_sleep_forgets_what_it_held(db: Session):
     complete(db, two, most=2)
     assert (db.column(LISTED), asleep(db)) == ([], True)
     assert db.one("select count(*) from claim_extensions") == 0
-
-
-def asleep(db: Session) -> bool:
-    return db.one("select waiting_until is not null from runners where runner_id = %s", db.runner)
 
 
 def test_going_to_sleep_does_not_wait_for_who_tidies_up(database: Database):

@@ -44,6 +44,7 @@ begin
         return;
     end if;
     if random() < 0.125 then
+        -- Not in the condition above: a look, if only in case, is a plan to be started every time.
         if exists (select from _ready_heads(_keep_freed.queues)) then
             return;
         end if;
